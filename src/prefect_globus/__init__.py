@@ -1,0 +1,1 @@
+"""Resumable Globus transfers for Prefect."""
