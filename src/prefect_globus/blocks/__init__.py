@@ -1,0 +1,1 @@
+"""What is configured once, as Prefect blocks: credentials and checkpoint stores."""

@@ -1,0 +1,1 @@
+"""The domain of a resumable transfer, pure Python: no Prefect, no HTTP, no SQL."""

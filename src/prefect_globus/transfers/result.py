@@ -1,0 +1,114 @@
+"""What a caller gets: where a transfer stands, or how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Self
+from uuid import UUID
+
+from prefect_globus.transfers.ledger import Ledger
+from prefect_globus.transfers.location import Location
+from prefect_globus.transfers.model import Batch, Transfer
+from prefect_globus.transfers.records import Record
+from prefect_globus.transfers.states import AttemptStatus, TransferStatus
+
+
+class GlobusTask(Record):
+    """One Globus task that a transfer has started.
+
+    Args:
+        task_id: Globus' own.
+        batch: the number of its batch.
+        attempt: which of that batch's attempts it is.
+        status: how it went.
+    """
+
+    task_id: UUID
+    batch: int
+    attempt: int
+    status: AttemptStatus
+
+
+class TransferResult(Record):
+    """Where a transfer stands, or how it ended. Sizes are bytes, times are aware and in UTC."""
+
+    id: str
+    status: TransferStatus
+    source: Location
+    destination: Location
+    label: str | None = None
+    items_total: int
+    items_transferred: int
+    items_unchanged: int
+    items_skipped: int
+    items_failed: int
+    items_remaining: int
+    bytes_total: int
+    bytes_transferred: int
+    batches_total: int
+    batches_done: int
+    scan_complete: bool
+    tasks: tuple[GlobusTask, ...]
+    error: str | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, transfer: Transfer, ledger: Ledger, tasks: Iterable[GlobusTask]) -> Self:
+        """The view of ``transfer`` whose batches add up to ``ledger``."""
+        return cls(
+            id=transfer.id,
+            status=transfer.status,
+            source=transfer.source,
+            destination=transfer.destination,
+            label=transfer.options.label,
+            items_total=ledger.items,
+            items_transferred=ledger.transferred,
+            items_unchanged=ledger.unchanged,
+            items_skipped=ledger.skipped,
+            items_failed=ledger.dead,
+            items_remaining=ledger.remaining,
+            bytes_total=ledger.bytes_total,
+            bytes_transferred=ledger.bytes_transferred,
+            batches_total=ledger.batches,
+            batches_done=ledger.batches_done,
+            scan_complete=transfer.scan_complete,
+            tasks=tuple(tasks),
+            error=transfer.error,
+            created_at=transfer.created_at,
+            updated_at=transfer.updated_at,
+        )
+
+    @property
+    def task_ids(self) -> list[UUID]:
+        """All Globus tasks that it has started."""
+        return [task.task_id for task in self.tasks]
+
+    @property
+    def current_tasks(self) -> list[UUID]:
+        """Those that may still be running."""
+        return self._with(AttemptStatus.SUBMITTED)
+
+    @property
+    def completed_tasks(self) -> list[UUID]:
+        """Those that succeeded."""
+        return self._with(AttemptStatus.SUCCEEDED)
+
+    @property
+    def failed_tasks(self) -> list[UUID]:
+        """Those that ended in any other way."""
+        return self._with(AttemptStatus.FAILED, AttemptStatus.CANCELED, AttemptStatus.LOST)
+
+    def _with(self, *statuses: AttemptStatus) -> list[UUID]:
+        return [task.task_id for task in self.tasks if task.status in statuses]
+
+
+def tasks_of(batches: Iterable[Batch]) -> list[GlobusTask]:
+    """The Globus tasks of ``batches``, in order."""
+    return [
+        GlobusTask(task_id=attempt.task_id, batch=batch.number, attempt=attempt.number, status=attempt.status)
+        for batch in batches
+        for attempt in batch.attempts
+        if attempt.task_id is not None
+    ]
