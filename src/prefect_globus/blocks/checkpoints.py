@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from prefect.filesystems import WritableFileSystem
-from prefect.results import ResultRecord, ResultRecordMetadata
+from prefect.results import ResultRecord, ResultRecordMetadata  # type: ignore[attr-defined] # imported there, not listed
 from prefect.serializers import JSONSerializer
 
 from prefect_globus.transfers.errors import TransferNotFoundError
@@ -39,7 +39,7 @@ class CheckpointStore(WritableFileSystem, ABC):
     # --- transfers
 
     @abstractmethod
-    def create(self, transfer: Transfer) -> None:
+    def create_transfer(self, transfer: Transfer) -> None:
         """Store a new transfer.
 
         Raises:
@@ -47,15 +47,15 @@ class CheckpointStore(WritableFileSystem, ABC):
         """
 
     @abstractmethod
-    def load(self, transfer_id: str) -> Transfer:
+    def load_transfer(self, transfer_id: str) -> Transfer:
         """Return the transfer ``transfer_id``, or raise TransferNotFoundError."""
 
     @abstractmethod
-    def transfers(self) -> Iterator[Transfer]:
+    def list_transfers(self) -> Iterator[Transfer]:
         """Yield all transfers, the newest first."""
 
     @abstractmethod
-    def delete(self, transfer_id: str) -> None:
+    def delete_transfer(self, transfer_id: str) -> None:
         """Remove a transfer and all that belongs to it.
 
         Raises:
@@ -64,17 +64,17 @@ class CheckpointStore(WritableFileSystem, ABC):
         """
 
     @abstractmethod
-    def request(self, transfer_id: str, request: Request) -> None:
+    def post_request(self, transfer_id: str, request: Request) -> None:
         """Put ``request`` on record for the driver; from any process, without a lease."""
 
     @abstractmethod
-    def requested(self, transfer_id: str) -> Request | None:
+    def pending_request(self, transfer_id: str) -> Request | None:
         """What was asked of the driver, or None."""
 
     # --- the lease: at most one driver, by the store's clock
 
     @abstractmethod
-    def acquire(self, transfer_id: str, holder: Holder, seconds: float, *, replacing: int | None = None) -> Lease:
+    def acquire_lease(self, transfer_id: str, holder: Holder, seconds: float, *, replacing: int | None = None) -> Lease:
         """Take the right to drive a transfer, for ``seconds`` from now, under a higher token than any before.
 
         Args:
@@ -89,21 +89,21 @@ class CheckpointStore(WritableFileSystem, ABC):
         """
 
     @abstractmethod
-    def renew(self, lease: Lease, seconds: float) -> Lease:
+    def renew_lease(self, lease: Lease, seconds: float) -> Lease:
         """Let ``lease`` expire ``seconds`` from now instead, or raise LeaseLostError."""
 
     @abstractmethod
-    def release(self, lease: Lease) -> None:
+    def release_lease(self, lease: Lease) -> None:
         """Give ``lease`` back; no error when it was lost already."""
 
     @abstractmethod
-    def lease(self, transfer_id: str) -> Lease | None:
+    def current_lease(self, transfer_id: str) -> Lease | None:
         """The lease that has not expired, or None when nobody drives the transfer."""
 
     # --- what the driver writes
 
     @abstractmethod
-    def save(self, lease: Lease, transfer: Transfer) -> None:
+    def save_transfer(self, lease: Lease, transfer: Transfer) -> None:
         """Write the changed ``transfer``.
 
         Raises:
@@ -112,7 +112,7 @@ class CheckpointStore(WritableFileSystem, ABC):
         """
 
     @abstractmethod
-    def append(self, lease: Lease, transfer: Transfer, batch: Batch, items: Sequence[Item]) -> None:
+    def append_batch(self, lease: Lease, transfer: Transfer, batch: Batch, items: Sequence[Item]) -> None:
         """Write one more batch with its manifest, and the ``transfer`` whose cursor and count include it, as one.
 
         Raises:
@@ -132,15 +132,15 @@ class CheckpointStore(WritableFileSystem, ABC):
     # --- what everybody reads
 
     @abstractmethod
-    def batch(self, transfer_id: str, number: int) -> Batch:
+    def load_batch(self, transfer_id: str, number: int) -> Batch:
         """One batch, or raise TransferNotFoundError."""
 
     @abstractmethod
-    def batches(self, transfer_id: str) -> Iterator[Batch]:
+    def list_batches(self, transfer_id: str) -> Iterator[Batch]:
         """Yield the batches of a transfer, in order."""
 
     @abstractmethod
-    def manifest(self, transfer_id: str, number: int) -> list[Item]:
+    def load_manifest(self, transfer_id: str, number: int) -> list[Item]:
         """The items of one batch, in order; raise TransferNotFoundError or CorruptCheckpointError."""
 
     # --- results of other tasks, for those who choose the store as result storage of their own flows
@@ -157,12 +157,12 @@ class CheckpointStore(WritableFileSystem, ABC):
 
     def ledger(self, transfer_id: str) -> Ledger:
         """The sums over all batches of a transfer."""
-        return Ledger.total(batch.ledger for batch in self.batches(transfer_id))
+        return Ledger.total(batch.ledger for batch in self.list_batches(transfer_id))
 
-    def items(self, transfer_id: str) -> Iterator[Item]:
+    def iter_items(self, transfer_id: str) -> Iterator[Item]:
         """Yield every item of a transfer in scan order, with one batch in memory at a time."""
-        for batch in self.batches(transfer_id):
-            yield from self.manifest(transfer_id, batch.number)
+        for batch in self.list_batches(transfer_id):
+            yield from self.load_manifest(transfer_id, batch.number)
 
     def read_path(self, path: str, _sync: bool | None = None) -> bytes:  # type: ignore[override] # Prefect calls it both ways
         """Prefect's read of a result: for a batch of ours, the record that the checkpoint itself implies.
@@ -188,7 +188,7 @@ class CheckpointStore(WritableFileSystem, ABC):
 
     def _batch_record(self, key: str, transfer_id: str, number: int) -> bytes:
         try:
-            batch = self.batch(transfer_id, number)
+            batch = self.load_batch(transfer_id, number)
         except TransferNotFoundError as error:
             raise FileNotFoundError(key) from error
         if batch.status is not BatchStatus.DONE:

@@ -101,7 +101,8 @@ class CorruptCheckpointError(StoreError):
 
 class TransferNotFoundError(StoreError, KeyError):
     """There is no transfer {transfer_id!r} in the checkpoint store {store}. `prefect-globus list` shows those there
-    are."""
+    are.
+    """
 
     def __str__(self) -> str:  # KeyError would quote the message
         return str(self.args[0])
