@@ -1,0 +1,93 @@
+"""The scan: an ordered, streaming walk of the source that can go on after any path."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from prefect_globus.globus.service import Entry
+from prefect_globus.transfers.items import Item, ItemType
+from prefect_globus.transfers.options import Selection
+
+Listing = Callable[[str], Sequence[Entry]]
+"""Lists the directory with this path relative to the source; ``""`` is the source itself."""
+
+
+@dataclass(frozen=True)
+class _Directory:
+    """A directory whose entries are being walked.
+
+    Args:
+        path: relative to the source.
+        real: the same with symbolic links resolved, as far as the listing tells; finds loops.
+        entries: those not yet walked, in order.
+    """
+
+    path: str
+    real: str
+    entries: Iterator[Entry]
+
+
+@dataclass(frozen=True)
+class Walk:
+    """An ordered walk of a tree.
+
+    Args:
+        listing: lists one directory.
+        selection: which items are wanted, and which directories are entered.
+        follow: whether symbolic links are followed; otherwise they are left out.
+        after: go on behind this path, without listing what lies before it.
+    """
+
+    listing: Listing
+    selection: Selection
+    follow: bool = False
+    after: str | None = None
+
+    def items(self) -> Iterator[Item]:
+        """Yield the items, depth first, names in code point order, with one listing in memory for each level."""
+        stack = [_Directory("", "/", self._in_order("", self.listing("")))]
+        while stack:
+            parent = stack[-1]
+            entry = next(parent.entries, None)
+            if entry is None:
+                stack.pop()
+                continue
+            path = f"{parent.path}/{entry.name}" if parent.path else entry.name
+            item = Item(path, entry.size, entry.mtime, entry.type)
+            if entry.is_directory:
+                if not self.selection.enters(path) or _loops(entry, stack):
+                    continue
+                entries = [child for child in self.listing(path) if self._sees(child)]
+                if entries:
+                    stack.append(_Directory(path, _real(entry, parent), self._in_order(path, entries)))
+                    continue
+                item = Item(path, 0, entry.mtime, ItemType.DIRECTORY)
+            if self.selection.takes(item):
+                yield item
+
+    def _sees(self, entry: Entry) -> bool:
+        return self.follow or entry.link_target is None
+
+    def _in_order(self, path: str, entries: Sequence[Entry]) -> Iterator[Entry]:
+        """The entries of directory ``path`` that are not yet in the manifest, sorted."""
+        ordered = sorted(filter(self._sees, entries), key=lambda entry: entry.name)
+        prefix = f"{path}/" if path else ""
+        if self.after is None or not self.after.startswith(prefix):
+            return iter(ordered)
+        # the cursor lies in this directory: go on behind its name, or with it where it leads further down
+        name, slash, _ = self.after[len(prefix) :].partition("/")
+        return (entry for entry in ordered if entry.name > name or (entry.name == name and slash))
+
+
+def _real(entry: Entry, parent: _Directory) -> str:
+    return posixpath.normpath(posixpath.join(parent.real, entry.link_target or entry.name))
+
+
+def _loops(entry: Entry, stack: list[_Directory]) -> bool:
+    """Whether a link leads back to a directory that the walk is in."""
+    if entry.link_target is None:
+        return False
+    real = _real(entry, stack[-1])
+    return any(f"{directory.real}/".startswith(f"{real.rstrip('/')}/") for directory in stack)
