@@ -1,1 +1,6 @@
 """What is configured once, as Prefect blocks: credentials and checkpoint stores."""
+
+from prefect_globus.blocks.checkpoints import CheckpointStore
+from prefect_globus.blocks.sql_store import SqlCheckpointStore
+
+__all__ = ["CheckpointStore", "SqlCheckpointStore"]
