@@ -1,0 +1,16 @@
+"""`python -m prefect_globus.emulator`: the emulator without Prefect."""
+
+import click
+
+from prefect_globus.emulator.command import serve
+
+
+@click.group()
+def main() -> None:
+    """Run a local Globus."""
+
+
+main.add_command(serve)
+
+if __name__ == "__main__":
+    main(prog_name="python -m prefect_globus.emulator")

@@ -1,0 +1,188 @@
+"""The `serve` command."""
+
+from __future__ import annotations
+
+import ipaddress
+import shutil
+import tempfile
+import uuid
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from prefect_globus.emulator.app import build_app
+from prefect_globus.emulator.database import Database, StateError
+from prefect_globus.emulator.model import CollectionSpec, Policy
+from prefect_globus.emulator.server import Server, listen, stop_when_stdin_closes
+from prefect_globus.emulator.site import Site
+from prefect_globus.emulator.submission import canonical_uuid
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator, Sequence
+
+NAMESPACE = uuid.UUID("5d1f5a4e-43a4-5c5e-9c0b-0d0f1f1c7b11")
+
+
+class Refusal(click.ClickException):
+    """The command cannot be done as asked; the message says what to do."""
+
+    exit_code = 2
+
+
+class Wanted(NamedTuple):
+    """A `--collection` as it was given."""
+
+    name: str
+    uuid: str | None
+    folder: str
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8911, show_default=True, help="0 picks a free port.")
+@click.option(
+    "--collection",
+    "collections",
+    multiple=True,
+    metavar="NAME[@UUID]=DIR",
+    help="Serve a folder as a collection. May be repeated. Default: those of the state file.",
+)
+@click.option(
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File that keeps collections, tasks and tokens. Default: nothing is kept.",
+)
+@click.option(
+    "--time-scale",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="X",
+    help="Make every wait and deadline of Globus X times shorter.",
+)
+@click.option("--client", metavar="ID:SECRET", help="The only client that gets a token. Default: any.")
+@click.option("--rate", type=click.IntRange(min=0), default=0, hidden=True, help="Bytes per second of one task.")
+@click.option("--file-delay", type=click.FloatRange(min=0), default=0.0, hidden=True, help="Seconds before each file.")
+@click.option("--until-stdin-closes", is_flag=True, hidden=True, help="Stop when standard input ends.")
+def serve(
+    host: str,
+    port: int,
+    collections: tuple[str, ...],
+    state: Path | None,
+    time_scale: float,
+    client: str | None,
+    rate: int,
+    file_delay: float,
+    until_stdin_closes: bool,
+) -> None:
+    """Serve folders as Globus collections, over HTTP on this machine only."""
+    _check_host(host)
+    credentials = _client(client)
+    wanted = [_wanted(text) for text in collections]
+    policy = Policy(scale=time_scale, rate=rate, file_delay=file_delay)
+    with _state_file(state) as path, closing(_database(path)) as database:
+        served = _served(wanted, database.collections())
+        listener = _listen(host, port)
+        database.save_collections(served)
+        address = f"[{host}]" if ":" in host else host
+        url = f"http://{address}:{listener.getsockname()[1]}"
+        server = Server(build_app(Site.of(database, served, policy, credentials)), lambda: _announce(url, served))
+        if until_stdin_closes:
+            stop_when_stdin_closes(server)
+        server.run(sockets=[listener])
+
+
+def _announce(url: str, collections: Sequence[CollectionSpec]) -> None:
+    lines = [f"Globus emulator ready at {url}", *(f"  {one.name}  {one.uuid}  {one.folder}" for one in collections)]
+    click.echo("\n".join(lines))
+
+
+def _check_host(host: str) -> None:
+    try:
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise Refusal(f"{host} is not a loopback address. Use --host 127.0.0.1, or leave --host out.")
+
+
+def _client(text: str | None) -> tuple[str, str] | None:
+    if text is None:
+        return None
+    client_id, _, secret = text.partition(":")
+    if not client_id or not secret:
+        raise Refusal("--client must be ID:SECRET, for example --client my-client:my-secret.")
+    return client_id, secret
+
+
+def _wanted(text: str) -> Wanted:
+    head, equals, folder = text.partition("=")
+    name, at, identifier = head.partition("@")
+    if not (equals and name and folder):
+        raise Refusal(f"--collection {text!r} must be NAME=DIR or NAME@UUID=DIR.")
+    known = canonical_uuid(identifier) if at else None
+    if at and known is None:
+        raise Refusal(f"--collection {text!r}: {identifier!r} is not a UUID. Leave it out to have one made.")
+    real = Path(folder).expanduser().resolve()
+    if not real.is_dir():
+        raise Refusal(f"--collection {text!r}: there is no folder {folder}. Make it first.")
+    return Wanted(name, known, str(real))
+
+
+def _served(wanted: Sequence[Wanted], recorded: Sequence[CollectionSpec]) -> list[CollectionSpec]:
+    """Return what to serve: the collections of the state, and those that were asked for, which take their place.
+
+    A name keeps the UUID that the state has for it, because tasks of the state refer to it.
+    """
+    uuids = {one.name: one.uuid for one in recorded}
+    asked: dict[str, CollectionSpec] = {}
+    for name, given, folder in wanted:
+        identifier = given or uuids.get(name) or str(uuid.uuid5(NAMESPACE, f"{name}\0{folder}"))
+        if name in asked:
+            raise Refusal(f"Collection {name} is given twice. Give each collection a name of its own.")
+        if name in uuids and uuids[name] != identifier:
+            raise Refusal(f"Collection {name} has UUID {uuids[name]} in this state. Leave the UUID out.")
+        asked[name] = CollectionSpec(name, identifier, folder)
+    served = list(({one.name: one for one in recorded} | asked).values())
+    if not served:
+        raise Refusal("There is nothing to serve. Add --collection NAME=DIR.")
+    for one in served:
+        if not Path(one.folder).is_dir():
+            raise Refusal(
+                f"The folder of collection {one.name} is gone: {one.folder}. Give --collection {one.name}=DIR."
+            )
+    if len({one.uuid for one in served}) < len(served):
+        raise Refusal("Two collections have the same UUID. Give each collection a UUID of its own.")
+    return served
+
+
+@contextmanager
+def _state_file(state: Path | None) -> Iterator[Path]:
+    if state is not None:
+        yield state.absolute()
+        return
+    folder = tempfile.mkdtemp(prefix="globus-emulator-")
+    try:
+        yield Path(folder) / "state.sqlite"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _database(path: Path) -> Database:
+    try:
+        return Database(path)
+    except StateError as error:
+        raise Refusal(str(error)) from error
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return listen(host, port)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise Refusal(
+            f"Cannot listen on {host}:{port}: {reason}. Choose another port, or --port 0 for a free one."
+        ) from error

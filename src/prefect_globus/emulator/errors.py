@@ -1,0 +1,48 @@
+"""Error answers of the API, with the shape of contract section 2."""
+
+from __future__ import annotations
+
+
+class ApiError(Exception):
+    """An answer that is an error document: `status` is the HTTP status, `code` the Globus code."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class BadRequest(ApiError):  # noqa: N818 -- named as the code that it answers
+    """The request itself is wrong."""
+
+    def __init__(self, message: str, code: str = "ClientError.BadRequest") -> None:
+        super().__init__(400, code, message)
+
+
+class AuthenticationFailed(ApiError):  # noqa: N818
+    """The token is missing, unknown, expired, or for another service."""
+
+    def __init__(self) -> None:
+        super().__init__(401, "AuthenticationFailed", "Token is missing, unknown, expired or not for this service")
+
+
+class EndpointNotFound(ApiError):  # noqa: N818
+    """No such collection is served."""
+
+    def __init__(self, endpoint: object) -> None:
+        super().__init__(404, "EndpointNotFound", f"No such endpoint '{endpoint}'")
+
+
+class TaskNotFound(ApiError):  # noqa: N818
+    """The caller has no such task."""
+
+    def __init__(self, task_id: object) -> None:
+        super().__init__(404, "ClientError.NotFound", f"No task found with id '{task_id}'")
+
+
+class Conflict(ApiError):  # noqa: N818
+    """An unfinished task of the owner moves an identical pair of paths."""
+
+    def __init__(self) -> None:
+        super().__init__(409, "Conflict", "A transfer with identical paths has not yet completed")

@@ -1,0 +1,109 @@
+"""The journal of a running task: outcomes gathered for a moment, then written in one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from prefect_globus.emulator.model import Code, Event, Outcome, Result, Task, Work
+
+if TYPE_CHECKING:
+    from prefect_globus.emulator.model import Policy
+    from prefect_globus.emulator.mover import Control
+    from prefect_globus.emulator.tasks import TaskStore
+
+RESULTS_PER_COMMIT = 500
+SECONDS_PER_COMMIT = 0.2
+SHORTEST_PROGRESS_INTERVAL = 1.0
+
+
+class Journal:
+    """What one task did since the last commit. A crash loses this much, and it is done again."""
+
+    def __init__(self, store: TaskStore, task: Task, control: Control, policy: Policy) -> None:
+        self._store = store
+        self._task = task
+        self._control = control
+        self._policy = policy
+        self._results: list[Result] = []
+        self._found: list[Work] = []
+        self._events: list[Event] = []
+        self._counters: Counter[str] = Counter()
+        self._columns: dict[str, Any] = {}
+        self._moved = Counter[str]()
+        self._next_seq = store.last_seq(task.number) + 1
+        self._committed_at = time.monotonic()
+        self._progress_at = time.monotonic()
+
+    def result(self, result: Result, **counters: int) -> None:
+        """Note the outcome of a piece of work, and what the task's counters grow by."""
+        self._results.append(result)
+        self._counters.update(counters)
+
+    def found(self, work: list[Work]) -> None:
+        """Note new work; it is numbered here."""
+        self._found.extend(one._replace(seq=seq) for seq, one in enumerate(work, self._next_seq))
+        self._next_seq += len(work)
+
+    def event(self, event: Event) -> None:
+        """Note an event; an error is a fault of the task and, if it backs off, its present trouble."""
+        self._events.append(event)
+        self._counters["faults"] += event.is_error
+        if event.backs_off:
+            self._columns |= {"error_code": event.code, "error_time": event.time}
+
+    def started(self) -> None:
+        """Note that the task was taken up for the first time."""
+        details = {"type": "Local Transfer", "concurrency": 1, "parallelism": 1, "pipelining": 1}
+        self._events.append(Event(time.time(), Code.STARTED, is_error=False, details=orjson.dumps(details).decode()))
+        self._columns["started"] = True
+
+    def commit_if_due(self) -> None:
+        """Commit if enough was gathered, or for long enough."""
+        if (
+            len(self._results) + len(self._found) >= RESULTS_PER_COMMIT
+            or time.monotonic() - self._committed_at >= SECONDS_PER_COMMIT
+        ):
+            self.commit()
+
+    def commit(self) -> None:
+        """Write everything gathered. Work that was done pushes the deadline (task-behavior.txt 3)."""
+        if any(result.outcome is not Outcome.PENDING for result in self._results):
+            self._push_deadline()
+            self._report_progress()
+        if self._results or self._found or self._events or self._counters or self._columns:
+            self._store.record(
+                self._task.number,
+                results=self._results,
+                found=self._found,
+                events=self._events,
+                counters=self._counters,
+                columns=self._columns,
+            )
+        self._results, self._found, self._events = [], [], []
+        self._counters, self._columns = Counter(), {}
+        self._control.bytes_in_flight = 0
+        self._committed_at = time.monotonic()
+
+    def _push_deadline(self) -> None:
+        now = time.time()
+        expires_at = now + self._policy.real(self._policy.progress_deadline)
+        if self._control.extend(expires_at):
+            self._columns |= {"deadline": now + self._policy.progress_deadline, "expires_at": expires_at}
+
+    def _report_progress(self) -> None:
+        self._moved.update(self._counters)
+        interval = max(SHORTEST_PROGRESS_INTERVAL, self._policy.real(self._policy.progress_interval))
+        if time.monotonic() - self._progress_at < interval:
+            return
+        details = {
+            "files_transferred": self._moved["files_transferred"],
+            "bytes_transferred": self._moved["bytes_transferred"],
+            "seconds": round(time.monotonic() - self._progress_at, 3),
+        }
+        self._events.append(Event(time.time(), Code.PROGRESS, is_error=False, details=orjson.dumps(details).decode()))
+        self._moved.clear()
+        self._progress_at = time.monotonic()

@@ -1,0 +1,261 @@
+"""The words of the emulator: collections, tasks, work, and the policies that drive them, as data."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+
+
+class Status(StrEnum):
+    """Where a task stands (contract section 4). There is no CANCELED: such a task is FAILED with code CANCELED."""
+
+    ACTIVE = "ACTIVE"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+TRANSITIONS: dict[Status, frozenset[Status]] = {
+    Status.ACTIVE: frozenset({Status.SUCCEEDED, Status.FAILED}),
+    Status.SUCCEEDED: frozenset(),
+    Status.FAILED: frozenset(),
+}
+
+
+class Phase(StrEnum):
+    """What the engine does with an ACTIVE task right now."""
+
+    QUEUED = "QUEUED"  # ready, but its owner's slots are taken
+    RUNNING = "RUNNING"  # holds a slot
+    WAITING = "WAITING"  # backs off; holds no slot
+
+
+class Kind(StrEnum):
+    """What a piece of work is about."""
+
+    ITEM = "item"  # submitted, not looked at yet: a file or a directory
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+
+
+class Outcome(StrEnum):
+    """How a piece of work stands: PENDING becomes any of the others, once."""
+
+    PENDING = "pending"
+    DONE = "done"
+    UNCHANGED = "unchanged"  # left alone by the sync level
+    SKIPPED = "skipped"  # given up by skip_source_errors
+
+
+class Code:
+    """Event and fatal error codes (contract section 4). The last group is our choice: [inferred]."""
+
+    STARTED = "STARTED"
+    PROGRESS = "PROGRESS"
+    SUCCEEDED = "SUCCEEDED"
+    CANCELED = "CANCELED"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
+    FILE_NOT_FOUND = "FILE_NOT_FOUND"
+    FILE_SIZE_CHANGED = "FILE_SIZE_CHANGED"
+    VERIFY_CHECKSUM = "VERIFY_CHECKSUM"
+    AMBIGUOUS_PATH = "AMBIGUOUS_PATH"
+    INVALID_PATH_NAME = "INVALID_PATH_NAME"
+    INVALID_SYMLINK = "INVALID_SYMLINK"
+    EXTERNAL_CHECKSUM_MISMATCH = "EXTERNAL_CHECKSUM_MISMATCH"
+    UNKNOWN = "UNKNOWN"
+
+    EXPIRED = "EXPIRED"
+    QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
+    IS_A_DIRECTORY = "IS_A_DIRECTORY"
+    NOT_A_DIRECTORY = "NOT_A_DIRECTORY"
+
+
+SKIPPABLE_CODES = frozenset({Code.PERMISSION_DENIED, Code.FILE_NOT_FOUND, Code.AMBIGUOUS_PATH})
+FATAL_CODES = frozenset(
+    {Code.AMBIGUOUS_PATH, Code.INVALID_PATH_NAME, Code.INVALID_SYMLINK, Code.EXTERNAL_CHECKSUM_MISMATCH}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Every limit and wait of task-behavior.txt, in seconds of Globus time; `scale` shortens them all."""
+
+    scale: float = 1.0
+    active_tasks: int = 3
+    pending_tasks: int = 100
+    first_deadline: float = 24 * HOUR
+    progress_deadline: float = 72 * HOUR
+    queued_deadline: float = 24 * HOUR
+    first_backoff: float = 30.0
+    longest_backoff: float = 300.0
+    backoff_window: float = 2 * HOUR
+    skip_wait: float = 10.0
+    queued_error_window: float = 900.0
+    progress_interval: float = 60.0
+    events_per_round: int = 100  # [inferred] a round of ten thousand missing files does not write ten thousand events
+    file_delay: float = 0.0  # real seconds, for demos and tests
+    rate: int = 0  # real bytes per second of one task, 0 for no limit
+
+    def real(self, seconds: float) -> float:
+        """Return how long a wait of Globus seconds lasts here, in real seconds."""
+        return seconds / self.scale
+
+    def backoff(self, errors: int) -> float:
+        """Return the wait in Globus seconds after `errors` errors within the window (task-behavior.txt 4.3)."""
+        doublings = min(max(errors - 1, 0), 10)
+        return min(self.first_backoff * (1 << doublings), self.longest_backoff)
+
+
+class FilterRule(NamedTuple):
+    """One filter rule of a transfer (contract section 3): the first that matches a name decides."""
+
+    method: str
+    name: str
+    type: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of a transfer document that act on its items (contract section 3)."""
+
+    sync_level: int | None = None
+    verify_checksum: bool = False
+    preserve_timestamp: bool = False
+    encrypt_data: bool = False
+    skip_source_errors: bool = False
+    fail_on_quota_errors: bool = False
+    recursive_symlinks: str = "ignore"
+    filter_rules: tuple[FilterRule, ...] | None = None
+
+
+class Item(NamedTuple):
+    """One submitted transfer item."""
+
+    kind: Kind
+    source_path: str
+    destination_path: str
+    recursive: bool | None = None
+    external_checksum: str | None = None
+    checksum_algorithm: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A checked transfer document."""
+
+    submission_id: str
+    source_endpoint: str
+    destination_endpoint: str
+    label: str | None
+    deadline: float | None
+    options: Options
+    items: tuple[Item, ...]
+
+
+COUNTERS = (
+    "files",
+    "directories",
+    "symlinks",
+    "files_skipped",
+    "files_transferred",
+    "bytes_transferred",
+    "bytes_checksummed",
+    "faults",
+    "subtasks_total",
+    "subtasks_succeeded",
+    "subtasks_skipped_errors",
+    "subtasks_canceled",
+    "subtasks_expired",
+    "subtasks_failed",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A transfer task as the state holds it. Times are seconds since the epoch.
+
+    `deadline` is what documents show; `expires_at` is when the task really ends, with the time scale applied.
+    """
+
+    number: int
+    task_id: str
+    owner_id: str
+    submission_id: str
+    source_endpoint: str
+    destination_endpoint: str
+    label: str | None
+    status: Status
+    options: Options
+    request_time: float
+    completion_time: float | None
+    deadline: float
+    expires_at: float
+    deadline_fixed: bool
+    started: bool
+    cancel_requested: bool
+    ready_at: float
+    error_code: str | None
+    error_time: float | None
+    fatal_code: str | None
+    fatal_description: str | None
+    counters: dict[str, int] = field(default_factory=dict)
+
+
+class Work(NamedTuple):
+    """One piece of a task's work: a submitted item, or what the walk of a directory found."""
+
+    seq: int
+    kind: Kind
+    source_path: str
+    destination_path: str
+    recursive: bool | None
+    external_checksum: str | None
+    checksum_algorithm: str | None
+
+
+class Result(NamedTuple):
+    """The outcome of one piece of work."""
+
+    seq: int
+    kind: Kind
+    outcome: Outcome
+    size: int = 0
+    checksum: str | None = None
+    checksum_algorithm: str | None = None
+    error_code: str | None = None
+    error_details: str | None = None
+
+
+class Event(NamedTuple):
+    """One entry of a task's event list; `backs_off` says that it counts for the backoff."""
+
+    time: float
+    code: str
+    is_error: bool
+    details: str
+    backs_off: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSpec:
+    """A collection to serve: display name, UUID in canonical form, and its folder with symlinks resolved."""
+
+    name: str
+    uuid: str
+    folder: str
+
+
+PART_NAME = re.compile(r"\.globus-[0-9a-f-]{36}\.part")
+
+
+def part_name(task_id: str) -> str:
+    """Return the name of the file that a task writes before it renames it.
+
+    A task moves one file at a time, so one name a task is enough, and after a crash it is known what to remove.
+    """
+    return f".globus-{task_id}.part"

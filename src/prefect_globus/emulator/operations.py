@@ -1,0 +1,192 @@
+"""Transfer API: collections and file operations (contract sections 5 and 6)."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from prefect_globus.emulator.documents import OWNER_ID, endpoint_document, file_document, group_name, user_name
+from prefect_globus.emulator.errors import ApiError, BadRequest
+from prefect_globus.emulator.filters import choice_test, clauses_test, ordered, pattern_test, time_test
+from prefect_globus.emulator.paths import path_parts, path_problem
+from prefect_globus.emulator.storage import Entry, ListingTooLargeError
+from prefect_globus.emulator.submission import canonical_uuid, read_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from prefect_globus.emulator.model import CollectionSpec
+    from prefect_globus.emulator.web import Call
+
+Document = dict[str, Any]
+
+LARGEST_LISTING = 100_000
+SEARCH_PAGE = 100
+DEFAULT_PATH = "/~/"
+
+FILE_FILTERS: dict[str, Any] = {
+    "name": (lambda entry: entry.name, pattern_test),
+    "type": (lambda entry: entry.type, choice_test),
+    "last_modified": (lambda entry: entry.status.st_mtime, time_test),
+}
+FILE_ORDERS: dict[str, Callable[[Entry], Any]] = {
+    "name": lambda entry: entry.name,
+    "type": lambda entry: entry.type,
+    "size": lambda entry: entry.status.st_size,
+    "last_modified": lambda entry: entry.status.st_mtime_ns,
+    "permissions": lambda entry: entry.status.st_mode & 0o7777,
+    "user": lambda entry: user_name(entry.status.st_uid),
+    "group": lambda entry: group_name(entry.status.st_gid),
+}
+
+
+def get_endpoint(call: Call) -> Document:
+    """Answer GET endpoint/ID."""
+    return endpoint_document(_collection(call))
+
+
+def search(call: Call) -> Document:
+    """Answer GET endpoint_search."""
+    offset, limit = call.number("offset", 0), call.number("limit", SEARCH_PAGE, SEARCH_PAGE)
+    found = [endpoint_document(one) for one in call.site.collections.values() if _is_wanted(call, one)]
+    return {
+        "DATA_TYPE": "endpoint_list",
+        "DATA": found[offset : offset + limit],
+        "has_next_page": offset + limit < len(found),
+        "limit": limit,
+        "offset": offset,
+    }
+
+
+def _is_wanted(call: Call, collection: CollectionSpec) -> bool:
+    text = call.query.get("filter_fulltext", "").lower()
+    owner = call.query.get("filter_owner_id")
+    kind = call.query.get("filter_entity_type")
+    words = f"{collection.name} {collection.uuid}".lower()
+    return (
+        all(word in words for word in text.split())
+        and owner in (None, OWNER_ID)
+        and kind in (None, "GCP_mapped_collection")
+        and not call.flag("filter_non_functional", default=False)
+    )
+
+
+def ls(call: Call) -> Document:
+    """Answer GET ls."""
+    collection = _collection(call)
+    path = _query_path(call)
+    with _failures(collection, path, "list"):
+        entries = call.site.folders[collection.uuid].scan(path_parts(path), limit=LARGEST_LISTING)
+    entries = _selected(call, entries)
+    limit, offset = call.number("limit", LARGEST_LISTING, LARGEST_LISTING), call.number("offset", 0)
+    page = [file_document(entry) for entry in entries[offset : offset + limit]]
+    absolute = _as_directory("/" + "/".join(path_parts(path)))
+    return {
+        "DATA_TYPE": "file_list",
+        "DATA": page,
+        "absolute_path": absolute,
+        "endpoint": collection.uuid,
+        "length": len(page),
+        "path": _as_directory("/~" + absolute) if path == "/~" or path.startswith("/~/") else absolute,
+        "rename_supported": True,
+        "symlink_supported": True,
+        "total": len(entries),
+    }
+
+
+def _selected(call: Call, entries: list[Entry]) -> list[Entry]:
+    if not call.flag("show_hidden", default=True):
+        entries = [entry for entry in entries if not entry.name.startswith(".")]
+    tests = [clauses_test(text, FILE_FILTERS) for text in call.query.getlist("filter") if text]
+    if tests:
+        entries = [entry for entry in entries if any(test(entry) for test in tests)]
+    return ordered(entries, call.query.get("orderby") or "name", FILE_ORDERS)
+
+
+def stat(call: Call) -> Document:
+    """Answer GET stat."""
+    collection = _collection(call)
+    path = _query_path(call)
+    with _failures(collection, path, "stat"):
+        return file_document(call.site.folders[collection.uuid].stat(path_parts(path)))
+
+
+def mkdir(call: Call) -> Document:
+    """Answer POST mkdir."""
+    collection = _collection(call)
+    path = read_path(call.body, "path")
+    with _failures(collection, path, "mkdir"):
+        call.site.folders[collection.uuid].make_directory(path_parts(path))
+    return {
+        "DATA_TYPE": "mkdir_result",
+        "code": "DirectoryCreated",
+        "message": "The directory was created successfully",
+    }
+
+
+def rename(call: Call) -> Document:
+    """Answer POST rename, which here never replaces what exists [inferred]."""
+    collection = _collection(call)
+    old, new = read_path(call.body, "old_path"), read_path(call.body, "new_path")
+    with _failures(collection, old, "rename"):
+        call.site.folders[collection.uuid].rename(path_parts(old), path_parts(new))
+    return {
+        "DATA_TYPE": "result",
+        "code": "FileRenamed",
+        "message": "File or directory renamed successfully",
+    }
+
+
+# HTTP status and code of a failed operation by its errno (contract section 2). What is not there is an EndpointError.
+FAILURES: dict[tuple[str, int | None], tuple[int, str]] = {
+    ("list", errno.ENOENT): (404, "ClientError.NotFound"),
+    ("list", errno.ENOTDIR): (502, "ExternalError.DirListingFailed.NotDirectory"),
+    ("list", errno.EACCES): (403, "EndpointPermissionDenied"),
+    ("stat", errno.ENOENT): (404, "NotFound"),
+    ("stat", errno.ENOTDIR): (404, "NotFound"),
+    ("stat", errno.EACCES): (403, "EndpointPermissionDenied"),
+    ("mkdir", errno.EEXIST): (502, "ExternalError.MkdirFailed.Exists"),
+    ("mkdir", errno.ENOENT): (502, "ExternalError.MkdirFailed.NotFound"),
+    ("mkdir", errno.ENOTDIR): (502, "ExternalError.MkdirFailed.NotDirectory"),
+    ("mkdir", errno.EACCES): (403, "EndpointPermissionDenied"),
+    ("rename", errno.EEXIST): (502, "ExternalError.RenameFailed.Exists"),
+    ("rename", errno.ENOENT): (404, "NotFound"),
+    ("rename", errno.ENOTDIR): (404, "NotFound"),
+    ("rename", errno.EACCES): (403, "EndpointPermissionDenied"),
+}
+
+
+@contextmanager
+def _failures(collection: CollectionSpec, path: str, operation: str) -> Iterator[None]:
+    """Turn what goes wrong in a folder into the error document of the operation."""
+    try:
+        yield
+    except ListingTooLargeError as error:
+        raise ApiError(
+            502,
+            "ExternalError.DirListingFailed.SizeLimit",
+            f"Directory has more than {LARGEST_LISTING} entries. You can still transfer this directory",
+        ) from error
+    except OSError as error:
+        number = errno.EACCES if error.errno == errno.EPERM else error.errno
+        status, code = FAILURES.get((operation, number), (502, "EndpointError"))
+        endpoint = f"{collection.name} ({collection.uuid})"
+        message = f"Error ({operation})\nEndpoint: {endpoint}\nPath: {path}\nMessage: {error.strerror}\n"
+        raise ApiError(status, code, message) from error
+
+
+def _collection(call: Call) -> CollectionSpec:
+    asked = call.path["endpoint"]
+    return call.site.collection(canonical_uuid(asked), asked)
+
+
+def _query_path(call: Call) -> str:
+    path = call.query.get("path") or DEFAULT_PATH
+    if (problem := path_problem(path)) is not None:
+        raise BadRequest(problem)
+    return path
+
+
+def _as_directory(path: str) -> str:
+    return path if path.endswith("/") else f"{path}/"

@@ -1,0 +1,31 @@
+"""Paths inside a collection, as the API spells them: absolute, separated by `/`, and `/~/` is the top."""
+
+from __future__ import annotations
+
+Parts = tuple[str, ...]
+
+FORBIDDEN_CHARACTERS = ("\0", "\r", "\n")
+
+
+def path_problem(path: str) -> str | None:
+    """Return why `path` cannot be used in a request, or None (contract section 5, names)."""
+    if not path.startswith("/"):
+        return f"Path must be absolute, beginning with '/': {path!r}"
+    if any(character in path for character in FORBIDDEN_CHARACTERS):
+        return f"Path contains a character that is not allowed: {path!r}"
+    if ".." in path.split("/"):
+        return f"Path must not contain '..': {path!r}"
+    return None
+
+
+def path_parts(path: str) -> Parts:
+    """Return the names along `path`, from the top of the collection."""
+    parts = [part for part in path.split("/") if part and part != "."]
+    if parts and parts[0] == "~":
+        del parts[0]
+    return tuple(parts)
+
+
+def child_path(directory: str, name: str) -> str:
+    """Return the path of `name` in `directory`, spelled as the directory was."""
+    return f"{directory.rstrip('/')}/{name}"

@@ -1,0 +1,80 @@
+"""The server process: one socket, one application, and a clean end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from starlette.applications import Starlette
+
+GRACE = 2  # seconds for requests that are being answered when the server stops
+STDIN = 0
+
+
+class Server(uvicorn.Server):
+    """A uvicorn that says when it is ready, and that SIGINT and SIGTERM end with status 0."""
+
+    def __init__(self, app: Starlette, on_ready: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                access_log=False,
+                log_level="warning",
+                lifespan="on",
+                ws="none",
+                timeout_graceful_shutdown=GRACE,
+                timeout_keep_alive=120,
+                server_header=False,
+            )
+        )
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to serve, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGINT and SIGTERM. uvicorn would raise them again afterwards and so end with a traceback."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound. Raises OSError if the port is busy."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def stop_when_stdin_closes(server: Server) -> None:
+    """Stop the server once whoever holds the other end of standard input is gone, however it went."""
+
+    def wait() -> None:
+        # Not sys.stdin: its lock, held by a thread at the end, would make the interpreter abort.
+        while os.read(STDIN, 4096):
+            pass
+        server.should_exit = True
+
+    threading.Thread(target=wait, name="emulator-stdin", daemon=True).start()

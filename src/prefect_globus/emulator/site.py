@@ -1,0 +1,54 @@
+"""What one emulator serves: its collections, its state, and its engine. Routes are functions of this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from prefect_globus.emulator.database import Database
+from prefect_globus.emulator.engine import Engine
+from prefect_globus.emulator.errors import EndpointNotFound
+from prefect_globus.emulator.model import CollectionSpec, Policy
+from prefect_globus.emulator.storage import Folder
+from prefect_globus.emulator.tasks import TaskStore
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The composition of one emulator; `client` is the only client that gets a token, or None for any."""
+
+    database: Database
+    tasks: TaskStore
+    engine: Engine
+    collections: dict[str, CollectionSpec]
+    folders: dict[str, Folder]
+    policy: Policy
+    client: tuple[str, str] | None
+
+    @classmethod
+    def of(
+        cls,
+        database: Database,
+        collections: Sequence[CollectionSpec],
+        policy: Policy,
+        client: tuple[str, str] | None = None,
+    ) -> Self:
+        """Put an emulator together; its engine is not started yet."""
+        tasks = TaskStore(database)
+        folders = {one.uuid: Folder(one.folder) for one in collections}
+        engine = Engine(tasks, folders, policy)
+        return cls(database, tasks, engine, {one.uuid: one for one in collections}, folders, policy, client)
+
+    def collection(self, uuid: str | None, asked: object) -> CollectionSpec:
+        """Return a collection. Raises EndpointNotFound, naming what was asked for."""
+        if uuid is None or uuid not in self.collections:
+            raise EndpointNotFound(asked)
+        return self.collections[uuid]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Display names of the collections, by UUID."""
+        return {one.uuid: one.name for one in self.collections.values()}

@@ -1,0 +1,205 @@
+"""Transfer API: submitting, watching and ending tasks (contract sections 3 and 4)."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from prefect_globus.emulator.documents import (
+    event_document,
+    skipped_error_document,
+    successful_transfer_document,
+    task_document,
+)
+from prefect_globus.emulator.errors import ApiError, BadRequest, TaskNotFound
+from prefect_globus.emulator.filters import choice_test, clauses_test, ordered, pattern_test, time_test
+from prefect_globus.emulator.model import Status, Task
+from prefect_globus.emulator.submission import (
+    canonical_uuid,
+    read_deadline,
+    read_label,
+    read_submission_id,
+    read_transfer,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+    from prefect_globus.emulator.web import Call
+
+Document = dict[str, Any]
+
+DEFAULT_PAGE = 10
+LARGEST_PAGE = 1000
+MARKER_PAGE = 10_000
+
+TASK_FILTERS: dict[str, Any] = {
+    "task_id": (lambda task: task.task_id, choice_test),
+    "status": (lambda task: task.status, choice_test),
+    "type": (lambda _: "TRANSFER", choice_test),
+    "label": (lambda task: task.label, pattern_test),
+    "request_time": (lambda task: task.request_time, time_test),
+    "completion_time": (lambda task: task.completion_time, time_test),
+}
+TASK_ORDERS: dict[str, Callable[[Task], Any]] = {
+    "task_id": lambda task: task.task_id,
+    "status": lambda task: task.status,
+    "type": lambda _: "TRANSFER",
+    "label": lambda task: task.label or "",
+    "request_time": lambda task: (task.request_time, task.number),
+    "completion_time": lambda task: task.completion_time or float("inf"),
+    "deadline": lambda task: task.deadline,
+}
+
+
+def submission_id(_: Call) -> Document:
+    """Answer GET submission_id."""
+    return {"DATA_TYPE": "submission_id", "value": str(uuid.uuid4())}
+
+
+def submit(call: Call) -> Document:
+    """Answer POST transfer. A submission_id that is known is answered first, whatever else the body says."""
+    known = call.site.tasks.find_submission(call.identity, read_submission_id(call.body))
+    if known is not None:
+        return _accepted(known, is_new=False)
+    submission = read_transfer(call.body)
+    for endpoint in (submission.source_endpoint, submission.destination_endpoint):
+        call.site.collection(endpoint, endpoint)
+    limit = call.site.policy.active_tasks + call.site.policy.pending_tasks
+    if call.site.engine.pending_tasks(call.identity) >= limit:
+        raise ApiError(400, "TooManyPendingJobs", f"There are {limit} unfinished tasks already")
+    task, is_new = call.site.engine.submit(call.identity, submission)
+    return _accepted(task, is_new=is_new)
+
+
+def _accepted(task: Task, *, is_new: bool) -> Document:
+    accepted = "The transfer has been accepted and a task has been created and queued for execution"
+    duplicate = "A transfer with this submission_id was accepted before"
+    return {
+        "DATA_TYPE": "transfer_result",
+        "code": "Accepted" if is_new else "Duplicate",
+        "message": accepted if is_new else duplicate,
+        "submission_id": task.submission_id,
+        "task_id": task.task_id,
+        "task_link": {
+            "DATA_TYPE": "link",
+            "href": f"task/{task.task_id}?format=json",
+            "rel": "related",
+            "resource": "task",
+            "title": "related task",
+        },
+    }
+
+
+def get_task(call: Call) -> Document:
+    """Answer GET task/ID."""
+    return _document(call, _task(call))
+
+
+def task_list(call: Call) -> Document:
+    """Answer GET task_list: only the caller's own tasks."""
+    test = clauses_test(call.query.get("filter", ""), TASK_FILTERS)
+    tasks = [task for task in call.site.tasks.of_owner(call.identity) if test(task)]
+    tasks = ordered(tasks, call.query.get("orderby") or "request_time DESC", TASK_ORDERS)
+    limit, offset = call.number("limit", DEFAULT_PAGE, LARGEST_PAGE), call.number("offset", 0)
+    page = [_document(call, task) for task in tasks[offset : offset + limit]]
+    return {
+        "DATA_TYPE": "task_list",
+        "DATA": page,
+        "length": len(page),
+        "limit": limit,
+        "offset": offset,
+        "total": len(tasks),
+    }
+
+
+def event_list(call: Call) -> Document:
+    """Answer GET task/ID/event_list, newest first."""
+    task = _task(call)
+    limit, offset = call.number("limit", DEFAULT_PAGE, LARGEST_PAGE), call.number("offset", 0)
+    text = call.query.get("filter", "")
+    choices = {"": None, "is_error:1": True, "is_error:0": False}
+    if text not in choices:
+        raise BadRequest(f"Cannot filter events by {text!r}; use is_error:1 or is_error:0")
+    events, total = call.site.tasks.events(task.number, limit=limit, offset=offset, is_error=choices[text])
+    return {
+        "DATA_TYPE": "event_list",
+        "DATA": [event_document(event) for event in events],
+        "length": len(events),
+        "limit": limit,
+        "offset": offset,
+        "total": total,
+    }
+
+
+def successful_transfers(call: Call) -> Document:
+    """Answer GET task/ID/successful_transfers; a task that is not over yet has none to tell."""
+    task = _task(call)
+    if task.status is Status.ACTIVE:
+        message = f"Task '{task.task_id}' is still in progress, successful transfers are not yet available"
+        raise BadRequest(message)
+    return _marked(call, "successful_transfers", task, call.site.tasks.successes, successful_transfer_document)
+
+
+def skipped_errors(call: Call) -> Document:
+    """Answer GET task/ID/skipped_errors."""
+    return _marked(call, "skipped_errors", _task(call), call.site.tasks.skipped, skipped_error_document)
+
+
+def cancel(call: Call) -> Document:
+    """Answer POST task/ID/cancel."""
+    canceled = call.site.engine.cancel(_task(call))
+    code, message = {
+        True: ("Canceled", "The task has been cancelled successfully."),
+        False: ("TaskComplete", "The task completed before the cancel request was processed."),
+        None: ("CancelAccepted", "The cancel request has been accepted."),
+    }[canceled]
+    return {"DATA_TYPE": "result", "code": code, "message": message}
+
+
+def update(call: Call) -> Document:
+    """Answer PUT task/ID: label and deadline, only of a task that is not over [inferred: 400 otherwise]."""
+    task = _task(call)
+    changed = task.status is Status.ACTIVE
+    deadline = read_deadline(call.body)
+    if "label" in call.body:
+        changed &= call.site.engine.set_label(task, read_label(call.body))
+    if deadline is not None:
+        changed &= call.site.engine.set_deadline(task, deadline)
+    if not changed:
+        raise BadRequest(f"Task '{task.task_id}' has completed and cannot be updated")
+    return {"DATA_TYPE": "result", "code": "Updated", "message": "The task has been updated successfully."}
+
+
+def _marked(
+    call: Call,
+    kind: str,
+    task: Task,
+    read: Callable[[int, int, int], list[sqlite3.Row]],
+    document: Callable[[sqlite3.Row], Document],
+) -> Document:
+    """Return a page of a list that is read by marker. A marker is the number of the last row, so it is never 0."""
+    marker = call.number("marker", 0)
+    rows = read(task.number, marker, MARKER_PAGE + 1)
+    page = rows[:MARKER_PAGE]
+    return {
+        "DATA_TYPE": kind,
+        "DATA": [document(row) for row in page],
+        "marker": marker,
+        "next_marker": page[-1]["seq"] if len(rows) > MARKER_PAGE else None,
+    }
+
+
+def _task(call: Call) -> Task:
+    asked = call.path["task"]
+    found = call.site.tasks.find(call.identity, canonical_uuid(asked) or "")
+    if found is None:
+        raise TaskNotFound(asked)
+    return found
+
+
+def _document(call: Call, task: Task) -> Document:
+    engine = call.site.engine
+    in_flight = engine.bytes_in_flight(task) if task.status is Status.ACTIVE else 0
+    return task_document(task, call.site.names, engine.phase(task), in_flight, call.site.policy)

@@ -1,0 +1,294 @@
+"""Tasks in the state file: accepted, worked on, ended. Each method is one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import time
+import uuid
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from prefect_globus.emulator.errors import Conflict
+from prefect_globus.emulator.model import (
+    COUNTERS,
+    TRANSITIONS,
+    Code,
+    Event,
+    FilterRule,
+    Kind,
+    Options,
+    Outcome,
+    Result,
+    Status,
+    Submission,
+    Task,
+    Work,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from prefect_globus.emulator.database import Database
+
+ADD_TASK = """INSERT INTO tasks (task_id, owner_id, submission_id, source_endpoint, destination_endpoint, label, status,
+    options, request_time, deadline, expires_at, deadline_fixed, ready_at, subtasks_total)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+ADD_WORK = """INSERT INTO work (task, seq, kind, outcome, source_path, destination_path, recursive, external_checksum,
+    checksum_algorithm) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+SET_RESULT = """UPDATE work SET kind = ?, outcome = ?, size = ?, checksum = ?,
+    checksum_algorithm = COALESCE(?, checksum_algorithm), error_code = ?, error_details = ?, error_time = ?
+    WHERE task = ? AND seq = ?"""
+ADD_EVENT = "INSERT INTO events (task, time, code, is_error, details, backs_off) VALUES (?, ?, ?, ?, ?, ?)"
+WORK_COLUMNS = "seq, kind, source_path, destination_path, recursive, external_checksum, checksum_algorithm"
+
+# Which counter takes what was pending when a task ends early. Any other code is a failure.
+REMAINDER = {Code.CANCELED: "subtasks_canceled", Code.EXPIRED: "subtasks_expired"}
+
+
+class TaskStore:
+    """The tasks of a state file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, owner_id: str, submission: Submission, *, now: float, deadline: float, expires_at: float) -> Task:
+        """Accept a task: when this returns, the task will be worked on, whatever happens to this process.
+
+        Raises:
+            Conflict: if an unfinished task of the owner moves one of the same pairs of paths.
+        """
+        with self._database.transaction() as connection:
+            cursor = connection.execute(
+                ADD_TASK,
+                (
+                    str(uuid.uuid1()),
+                    owner_id,
+                    submission.submission_id,
+                    submission.source_endpoint,
+                    submission.destination_endpoint,
+                    submission.label,
+                    Status.ACTIVE,
+                    _options_text(submission.options),
+                    now,
+                    deadline,
+                    expires_at,
+                    submission.deadline is not None,
+                    now,
+                    len(submission.items),
+                ),
+            )
+            number = cursor.lastrowid or 0
+            try:
+                connection.executemany(
+                    "INSERT INTO claims VALUES (?, ?)", [(pair, number) for pair in _pairs(owner_id, submission)]
+                )
+            except sqlite3.IntegrityError as error:
+                raise Conflict from error
+            _add_work(connection, number, 1, (Work(0, *item) for item in submission.items))
+        return self.get(number)
+
+    def get(self, number: int) -> Task:
+        """Return a task by its number, which must exist."""
+        return _task(self._database.rows("SELECT * FROM tasks WHERE number = ?", (number,))[0])
+
+    def find(self, owner_id: str, task_id: str) -> Task | None:
+        """Return a task of an owner."""
+        found = self._database.rows("SELECT * FROM tasks WHERE task_id = ? AND owner_id = ?", (task_id, owner_id))
+        return _task(found[0]) if found else None
+
+    def find_submission(self, owner_id: str, submission_id: str) -> Task | None:
+        """Return the task that an owner submitted with this id."""
+        found = self._database.rows(
+            "SELECT * FROM tasks WHERE owner_id = ? AND submission_id = ?", (owner_id, submission_id)
+        )
+        return _task(found[0]) if found else None
+
+    def of_owner(self, owner_id: str) -> list[Task]:
+        """Return every task of an owner, oldest first."""
+        return [
+            _task(row)
+            for row in self._database.rows("SELECT * FROM tasks WHERE owner_id = ? ORDER BY number", (owner_id,))
+        ]
+
+    def unfinished(self) -> list[Task]:
+        """Return the ACTIVE tasks of all owners, oldest first."""
+        return [
+            _task(row) for row in self._database.rows("SELECT * FROM tasks WHERE status = 'ACTIVE' ORDER BY number")
+        ]
+
+    def update(self, number: int, **columns: str | float | bool | None) -> bool:
+        """Set columns of an ACTIVE task; return whether it still was one."""
+        with self._database.transaction() as connection:
+            return _update(connection, number, columns)
+
+    def pending(self, number: int, after: int, limit: int) -> list[Work]:
+        """Return up to `limit` pieces of pending work that follow the piece `after`, in order."""
+        found = self._database.rows(
+            f"SELECT {WORK_COLUMNS} FROM work WHERE task = ? AND seq > ? AND outcome = 'pending' ORDER BY seq LIMIT ?",  # noqa: S608 -- a constant
+            (number, after, limit),
+        )
+        return [_work(row) for row in found]
+
+    def last_seq(self, number: int) -> int:
+        """Return the number of the last piece of work of a task."""
+        return int(self._database.rows("SELECT MAX(seq) FROM work WHERE task = ?", (number,))[0][0])
+
+    def record(
+        self,
+        number: int,
+        *,
+        results: Sequence[Result] = (),
+        found: Sequence[Work] = (),
+        events: Sequence[Event] = (),
+        counters: Mapping[str, int] | None = None,
+        columns: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write what was done of a task, all or nothing: outcomes, new work, events, and what the counters grew by."""
+        now = time.time()
+        with self._database.transaction() as connection:
+            connection.executemany(SET_RESULT, [_result_row(number, result, now) for result in results])
+            connection.executemany(ADD_WORK, [_work_row(number, work) for work in found])
+            _add_events(connection, number, events)
+            _count(connection, number, counters or {})
+            if columns:
+                _update(connection, number, columns)
+
+    def finish(self, number: int, status: Status, event: Event | None, fatal: tuple[str, str] | None) -> bool:
+        """End a task, free its paths, and note the event if it is news; return False if it had ended before."""
+        with self._database.transaction() as connection:
+            row = connection.execute("SELECT * FROM tasks WHERE number = ?", (number,)).fetchone()
+            task = _task(row)
+            if status not in TRANSITIONS[task.status]:
+                return False
+            code, description = fatal or (None, None)
+            ended = {
+                "status": status,
+                "completion_time": time.time(),
+                "fatal_code": code,
+                "fatal_description": description,
+            }
+            _update(connection, number, ended)  # only an ACTIVE task is changed
+            if code is not None:
+                _count(connection, number, {REMAINDER.get(code, "subtasks_failed"): pending_subtasks(task)})
+            connection.execute("DELETE FROM claims WHERE task = ?", (number,))
+            _add_events(connection, number, [event] if event else [])
+            return True
+
+    def events(self, number: int, *, limit: int, offset: int, is_error: bool | None) -> tuple[list[Event], int]:
+        """Return a page of a task's events, newest first, and how many there are in all."""
+        where, values = (
+            ("task = ?", [number]) if is_error is None else ("task = ? AND is_error = ?", [number, is_error])
+        )
+        found = self._database.rows(
+            f"SELECT time, code, is_error, details FROM events WHERE {where} ORDER BY number DESC LIMIT ? OFFSET ?",  # noqa: S608 -- constants
+            (*values, limit, offset),
+        )
+        total = self._database.rows(f"SELECT COUNT(*) FROM events WHERE {where}", values)[0][0]  # noqa: S608
+        return [Event(row["time"], row["code"], bool(row["is_error"]), row["details"]) for row in found], total
+
+    def errors_since(self, number: int, since: float) -> int:
+        """Return how many errors that count for the backoff a task has met since then."""
+        query = "SELECT COUNT(*) FROM events WHERE task = ? AND time > ? AND backs_off"
+        return int(self._database.rows(query, (number, since))[0][0])
+
+    def successes(self, number: int, after: int, limit: int) -> list[sqlite3.Row]:
+        """Return files that were really moved, in order, following the piece of work `after`."""
+        return self._database.rows(
+            "SELECT seq, source_path, destination_path, size, checksum, checksum_algorithm FROM work"
+            " WHERE task = ? AND seq > ? AND outcome = 'done' AND kind = 'file' ORDER BY seq LIMIT ?",
+            (number, after, limit),
+        )
+
+    def skipped(self, number: int, after: int, limit: int) -> list[sqlite3.Row]:
+        """Return work that skip_source_errors gave up, in order, following the piece of work `after`."""
+        return self._database.rows(
+            "SELECT * FROM work WHERE task = ? AND seq > ? AND outcome = 'skipped' ORDER BY seq LIMIT ?",
+            (number, after, limit),
+        )
+
+    def pending_destinations(self, number: int) -> Iterable[str]:
+        """Return where the pending work of a task was to be written."""
+        found = self._database.rows(
+            "SELECT destination_path FROM work WHERE task = ? AND outcome = 'pending'", (number,)
+        )
+        return [row[0] for row in found]
+
+
+def pending_subtasks(task: Task) -> int:
+    """Return how many subtasks of a task have no outcome yet."""
+    counters = task.counters
+    ended = ("succeeded", "skipped_errors", "canceled", "expired", "failed")
+    return counters["subtasks_total"] - sum(counters[f"subtasks_{name}"] for name in ended)
+
+
+def _pairs(owner_id: str, submission: Submission) -> set[bytes]:
+    """Return what stands for each pair of paths of a submission: a hash that includes the owner and collections."""
+    prefix = f"{owner_id}\0{submission.source_endpoint}\0{submission.destination_endpoint}\0"
+    return {
+        hashlib.blake2b(
+            f"{prefix}{item.source_path}\0{item.destination_path}".encode(), digest_size=16, usedforsecurity=False
+        ).digest()
+        for item in submission.items
+    }
+
+
+def _options_text(options: Options) -> str:
+    plain = asdict(options)
+    if options.filter_rules is not None:
+        plain["filter_rules"] = [list(rule) for rule in options.filter_rules]
+    return orjson.dumps(plain).decode()
+
+
+def _add_work(connection: sqlite3.Connection, number: int, first: int, work: Iterable[Work]) -> None:
+    rows = (_work_row(number, one._replace(seq=seq)) for seq, one in enumerate(work, first))
+    connection.executemany(ADD_WORK, rows)
+
+
+def _work_row(number: int, work: Work) -> tuple[Any, ...]:
+    seq, kind, *rest = work
+    return (number, seq, kind, Outcome.PENDING, *rest)
+
+
+def _result_row(number: int, result: Result, now: float) -> tuple[Any, ...]:
+    seq, *columns = result
+    return (*columns, now if result.error_code else None, number, seq)
+
+
+def _add_events(connection: sqlite3.Connection, number: int, events: Iterable[Event]) -> None:
+    connection.executemany(ADD_EVENT, [(number, *event) for event in events])
+
+
+def _count(connection: sqlite3.Connection, number: int, counters: Mapping[str, int]) -> None:
+    if counters:
+        grown = ", ".join(f"{name} = {name} + ?" for name in counters)
+        connection.execute(f"UPDATE tasks SET {grown} WHERE number = ?", (*counters.values(), number))  # noqa: S608 -- our own names
+
+
+def _update(connection: sqlite3.Connection, number: int, columns: Mapping[str, Any]) -> bool:
+    names = ", ".join(f"{name} = ?" for name in columns)
+    query = f"UPDATE tasks SET {names} WHERE number = ? AND status = 'ACTIVE'"  # noqa: S608 -- our own names
+    return connection.execute(query, (*columns.values(), number)).rowcount == 1
+
+
+PLAIN_COLUMNS = tuple(one.name for one in fields(Task) if one.name not in {"status", "options", "counters"})
+BOOLEAN_COLUMNS = ("deadline_fixed", "started", "cancel_requested")
+
+
+def _task(row: sqlite3.Row) -> Task:
+    columns: dict[str, Any] = {name: row[name] for name in PLAIN_COLUMNS}
+    columns |= {name: bool(row[name]) for name in BOOLEAN_COLUMNS}
+    options = orjson.loads(row["options"])
+    if options["filter_rules"] is not None:
+        options["filter_rules"] = tuple(FilterRule(*rule) for rule in options["filter_rules"])
+    counters = {name: row[name] for name in COUNTERS}
+    return Task(**columns, status=Status(row["status"]), options=Options(**options), counters=counters)
+
+
+def _work(row: sqlite3.Row) -> Work:
+    seq, kind, source, destination, recursive, checksum, algorithm = row
+    return Work(
+        seq, Kind(kind), source, destination, None if recursive is None else bool(recursive), checksum, algorithm
+    )

@@ -1,0 +1,147 @@
+"""HTTP around the services: reading requests, checking tokens, and answering in JSON whatever happens."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import string
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from prefect_globus.emulator.auth import identity_of
+from prefect_globus.emulator.errors import ApiError, AuthenticationFailed, BadRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from starlette.datastructures import QueryParams
+    from starlette.requests import Request
+
+    from prefect_globus.emulator.site import Site
+
+logger = logging.getLogger(__name__)
+
+LARGEST_BODY = 64 * 1024 * 1024
+LARGEST_NUMBER = 2**31
+REQUEST_ID_ALPHABET = string.ascii_letters + string.digits
+
+Document = dict[str, Any]
+
+STATUSES = {"Accepted": 202}  # by code of an answer; any other is 200 (contract section 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One authenticated request: what a route function gets."""
+
+    site: Site
+    identity: str
+    path: Mapping[str, str]
+    query: QueryParams
+    body: Document
+
+    def number(self, name: str, default: int, largest: int = LARGEST_NUMBER) -> int:
+        """Return a whole number of the query, from 0 to `largest`, above which it is cut. Raises BadRequest."""
+        text = self.query.get(name)
+        if not text:
+            return default
+        if not (text.isascii() and text.isdigit()):
+            raise BadRequest(f"'{name}' must be a whole number: {text[:80]!r}")
+        return largest if len(text) > len(str(largest)) else min(int(text), largest)
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Return a yes or no of the query. Raises BadRequest."""
+        text = self.query.get(name, "").lower()
+        if text not in ("", "0", "1", "true", "false"):
+            raise BadRequest(f"'{name}' must be 0 or 1")
+        return default if not text else text in ("1", "true")
+
+
+def service_route(
+    site: Site, resource_server: str, method: str, path: str, handle: Callable[[Call], Document]
+) -> Route:
+    """Return a route that asks for a token of `resource_server` and answers with the document that `handle` returns.
+
+    `handle` runs in a thread. A document that tells what was done gets the `request_id` and `resource` of this request.
+    """
+
+    async def endpoint(request: Request) -> Response:
+        raw = await read_body(request) if method in ("POST", "PUT") else b""
+
+        def answer() -> Response:
+            call = Call(
+                site,
+                _identity(site, resource_server, request),
+                request.path_params,
+                request.query_params,
+                _document(raw) if raw else {},
+            )
+            document = handle(call)
+            if "code" in document:
+                document = document | {"request_id": request_id(), "resource": request.url.path}
+            return json_response(document, STATUSES.get(document.get("code", ""), 200))
+
+        return await run_in_threadpool(answer)
+
+    return Route(path, endpoint, methods=[method])
+
+
+def json_response(document: Document, status: int = 200) -> Response:
+    """Return a document as an answer."""
+    return Response(orjson.dumps(document), status, media_type="application/json")
+
+
+def request_id() -> str:
+    """Return nine letters and digits, as Globus does (contract section 1)."""
+    return "".join(secrets.choice(REQUEST_ID_ALPHABET) for _ in range(9))
+
+
+def error_response(request: Request, error: Exception) -> Response:
+    """Return the error document of an exception (contract section 2)."""
+    if isinstance(error, HTTPException):
+        found = {404: "ClientError.NotFound", 405: "ClientError.MethodNotAllowed"}
+        error = ApiError(error.status_code, found.get(error.status_code, "BadRequest"), f"{error.detail}")
+    if not isinstance(error, ApiError):
+        logger.error("Request failed", exc_info=error)
+        error = ApiError(500, "InternalError", "Internal error of the emulator")
+    document = {
+        "code": error.code,
+        "message": error.message,
+        "request_id": request_id(),
+        "resource": request.url.path,
+    }
+    return json_response(document, error.status)
+
+
+def _identity(site: Site, resource_server: str, request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    owner = site.database.token_owner(token.strip()) if scheme.lower() == "bearer" else None
+    if owner is None or owner.resource_server != resource_server:
+        raise AuthenticationFailed
+    return identity_of(owner.client_id)
+
+
+async def read_body(request: Request) -> bytes:
+    """Return the body of a request. Raises ApiError if it is too large."""
+    chunks = bytearray()
+    async for chunk in request.stream():
+        chunks += chunk
+        if len(chunks) > LARGEST_BODY:
+            raise ApiError(413, "RequestEntityTooLarge", f"The body is larger than {LARGEST_BODY} bytes")
+    return bytes(chunks)
+
+
+def _document(raw: bytes) -> Document:
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"The body is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise BadRequest("The body must be a JSON object")
+    return document

@@ -1,0 +1,244 @@
+"""One round of work on one task: every pending piece is tried once, and what cannot be done now is left pending."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prefect_globus.emulator import faults
+from prefect_globus.emulator.faults import Fault
+from prefect_globus.emulator.filters import is_included
+from prefect_globus.emulator.journal import Journal
+from prefect_globus.emulator.model import Code, Event, Kind, Outcome, Policy, Result, Task, Work, part_name
+from prefect_globus.emulator.mover import Control, InterruptedMoveError, MoveError, Mover, Source, remove_part
+from prefect_globus.emulator.paths import FORBIDDEN_CHARACTERS, Parts, child_path, path_parts
+from prefect_globus.emulator.storage import Entry, Folder, Visit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prefect_globus.emulator.tasks import TaskStore
+
+WORK_PER_READ = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class RoundEnd:
+    """How a round went: errors to retry, paths skipped, a fatal error, or interrupted."""
+
+    faults: int = 0
+    skipped: int = 0
+    fatal: tuple[str, str] | None = None
+    interrupted: bool = False
+
+
+class Round:
+    """One round of a task. Runs in a thread of its own; others reach it through its `Control` only."""
+
+    def __init__(self, store: TaskStore, task: Task, source: Folder, destination: Folder, control: Control) -> None:
+        self._store = store
+        self._task = task
+        self._control = control
+        self._policy: Policy = control.policy
+        self._source = Visit(source)
+        self._destination = Visit(destination)
+        self._part = part_name(task.task_id)
+        self._mover = Mover(task.options, self._part, control)
+        self._journal = Journal(store, task, control, self._policy)
+        self._faults = 0
+        self._skipped = 0
+
+    def run(self) -> RoundEnd:
+        """Work through what is pending. Whatever happens, what was done is committed."""
+        fatal = None
+        interrupted = False
+        if not self._task.started:
+            self._journal.started()
+        with self._source, self._destination:
+            try:
+                for work in self._pending():
+                    self._control.check()
+                    self._try(work)
+                    self._journal.commit_if_due()
+            except InterruptedMoveError:
+                interrupted = True
+            except Fault as fault:
+                fatal = (fault.code, fault.message)
+            finally:
+                self._journal.commit()
+        return RoundEnd(self._faults, self._skipped, fatal, interrupted)
+
+    def _pending(self) -> Iterator[Work]:
+        after = 0
+        while chunk := self._store.pending(self._task.number, after, WORK_PER_READ):
+            yield from chunk
+            after = chunk[-1].seq
+            self._journal.commit()  # so that what the walk has found is read next
+
+    def _try(self, work: Work) -> None:
+        """Do one piece of work, or note why not. Raises Fault if it is fatal."""
+        try:
+            self._do(work)
+        except Fault as fault:
+            self._source.forget()  # a directory may have been replaced since we opened it
+            self._destination.forget()
+            self._note(work, fault)
+            if fault.is_fatal(self._task.options) and not fault.is_skippable(self._task.options):
+                raise
+
+    def _note(self, work: Work, fault: Fault) -> None:
+        endpoint = self._task.source_endpoint if fault.on_source else self._task.destination_endpoint
+        path = work.source_path if fault.on_source else work.destination_path
+        details = f"Error (transfer)\nEndpoint: {endpoint}\nFile: {path}\nMessage: {fault.message}\n"
+        skipped = fault.is_skippable(self._task.options)
+        if skipped:
+            self._skipped += 1
+            result = Result(work.seq, work.kind, Outcome.SKIPPED, error_code=fault.code, error_details=details)
+            self._journal.result(result, subtasks_skipped_errors=1)
+        else:
+            self._faults += 1
+        if self._faults + self._skipped <= self._policy.events_per_round:
+            self._journal.event(Event(time.time(), fault.code, is_error=True, details=details, backs_off=not skipped))
+
+    def _do(self, work: Work) -> None:
+        match work.kind:
+            case Kind.SYMLINK:
+                self._keep_symlink(work)
+            case Kind.DIRECTORY:
+                self._walk(work)
+            case _:
+                self._item(work)
+
+    def _item(self, work: Work) -> None:
+        """Look at a submitted item, or at a file that was found: what it is says what to do."""
+        parts = path_parts(work.source_path)
+        try:
+            descriptor = self._source.open_source(parts)
+        except OSError as error:
+            raise faults.fault_of(error, on_source=True) from error
+        try:
+            source = Source(descriptor, os.fstat(descriptor))
+            if stat.S_ISDIR(source.status.st_mode):
+                _require(work.kind is Kind.ITEM and work.recursive is not False, Code.IS_A_DIRECTORY, "Is a directory")
+            else:
+                _require(work.recursive is not True, Code.NOT_A_DIRECTORY, "Not a directory")
+                _require(stat.S_ISREG(source.status.st_mode), Code.UNKNOWN, "Not a regular file")
+                self._file(work, source)
+                return
+        finally:
+            os.close(descriptor)
+        self._walk(work)
+
+    def _file(self, work: Work, source: Source) -> None:
+        if work.kind is Kind.ITEM:  # its examination was one subtask, moving it is another (contract section 4)
+            self._journal.result(
+                Result(work.seq, Kind.FILE, Outcome.PENDING), files=1, subtasks_total=1, subtasks_succeeded=1
+            )
+        self._control.pause(self._policy.file_delay)
+        try:
+            target = self._destination.target(path_parts(work.destination_path))
+            moved = self._mover.move(source, target, work)
+        except (OSError, MoveError) as error:
+            raise faults.fault_of(error) from error
+        if not moved.changed:
+            result = Result(work.seq, Kind.FILE, Outcome.UNCHANGED)
+            self._journal.result(
+                result, files_skipped=1, subtasks_succeeded=1, bytes_checksummed=moved.bytes_checksummed
+            )
+            return
+        self._journal.result(
+            Result(work.seq, Kind.FILE, Outcome.DONE, moved.size, moved.checksum, moved.algorithm),
+            files_transferred=1,
+            subtasks_succeeded=1,
+            bytes_transferred=moved.size,
+            bytes_checksummed=moved.bytes_checksummed,
+        )
+
+    def _walk(self, work: Work) -> None:
+        """Make a directory at the destination and find the work that is in it."""
+        parts = path_parts(work.source_path)
+        self._refuse_walking_into_itself(work)
+        try:
+            if self._task.options.recursive_symlinks == "copy" and self._source.folder.is_loop(parts):
+                raise Fault(Code.INVALID_SYMLINK, "Symlink leads back to a directory above", on_source=True)
+            entries = self._source.folder.scan(parts)
+        except OSError as error:
+            raise faults.fault_of(error, on_source=True) from error
+        try:
+            self._destination.directory(path_parts(work.destination_path), create=True)
+        except OSError as error:
+            raise faults.fault_of(error) from error
+        found = [child for entry in sorted(entries) if (child := self._child(work, entry)) is not None]
+        self._journal.found(found)
+        self._journal.result(
+            Result(work.seq, Kind.DIRECTORY, Outcome.DONE),
+            directories=1,
+            files=sum(child.kind is Kind.FILE for child in found),
+            subtasks_total=len(found),
+            subtasks_succeeded=1,
+        )
+
+    def _child(self, work: Work, entry: Entry) -> Work | None:
+        """Return the work that an entry of a directory is, or None if it is left out."""
+        kind = self._kind(entry)
+        rules = self._task.options.filter_rules or ()
+        if kind is None or not is_included(rules, entry.name, is_directory=kind is Kind.DIRECTORY):
+            return None
+        if any(character in entry.name for character in FORBIDDEN_CHARACTERS):
+            raise Fault(Code.INVALID_PATH_NAME, f"Invalid path name {entry.name!r}", on_source=True)
+        source = child_path(work.source_path, entry.name)
+        destination = child_path(work.destination_path, entry.name)
+        return Work(0, kind, source, destination, None, None, None)
+
+    def _kind(self, entry: Entry) -> Kind | None:
+        if entry.link is not None:
+            how = self._task.options.recursive_symlinks
+            if how == "ignore":
+                return None
+            if how == "keep":
+                return Kind.SYMLINK
+            return Kind.DIRECTORY if entry.type == "dir" else Kind.FILE
+        return {"file": Kind.FILE, "dir": Kind.DIRECTORY}.get(entry.type)
+
+    def _refuse_walking_into_itself(self, work: Work) -> None:
+        """Refuse a destination inside its own source, which would have no end."""
+        if work.kind is not Kind.ITEM:
+            return
+        try:
+            source = self._source.folder.real_path(path_parts(work.source_path))
+            destination = self._destination.folder.real_path(path_parts(work.destination_path))
+        except OSError as error:
+            raise faults.fault_of(error) from error
+        if destination.startswith(f"{source.rstrip('/')}/"):
+            raise Fault(Code.INVALID_PATH_NAME, "The destination is inside the source")
+
+    def _keep_symlink(self, work: Work) -> None:
+        """Make a symlink of the same text at the destination. It is not followed, so it need not lead anywhere."""
+        parts = path_parts(work.source_path)
+        try:
+            text = self._read_link(parts)
+        except OSError as error:
+            raise faults.fault_of(error, on_source=True) from error
+        try:
+            self._write_link(text, path_parts(work.destination_path))
+        except OSError as error:
+            raise faults.fault_of(error) from error
+        self._journal.result(Result(work.seq, Kind.SYMLINK, Outcome.DONE), symlinks=1, subtasks_succeeded=1)
+
+    def _read_link(self, parts: Parts) -> str:
+        _require(bool(parts), Code.INVALID_SYMLINK, "Not a symlink")
+        return os.readlink(parts[-1], dir_fd=self._source.directory(parts[:-1]))
+
+    def _write_link(self, text: str, parts: Parts) -> None:
+        target = self._destination.link_target(parts)
+        remove_part(target.directory, self._part)
+        os.symlink(text, self._part, dir_fd=target.directory)
+        os.rename(self._part, target.name, src_dir_fd=target.directory, dst_dir_fd=target.directory)
+
+
+def _require(condition: bool, code: str, message: str) -> None:
+    if not condition:
+        raise Fault(code, message, on_source=True)
