@@ -2,6 +2,7 @@
 
 from prefect_globus.blocks.checkpoints import CheckpointStore
 from prefect_globus.blocks.credentials import GlobusCredentials
+from prefect_globus.blocks.file_store import FileCheckpointStore
 from prefect_globus.blocks.sql_store import SqlCheckpointStore
 
-__all__ = ["CheckpointStore", "GlobusCredentials", "SqlCheckpointStore"]
+__all__ = ["CheckpointStore", "FileCheckpointStore", "GlobusCredentials", "SqlCheckpointStore"]

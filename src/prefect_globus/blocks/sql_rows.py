@@ -18,7 +18,7 @@ from prefect_globus.transfers.model import Attempt, Batch, Holder, ItemFault, Le
 from prefect_globus.transfers.records import now
 from prefect_globus.transfers.states import BatchStatus
 
-_TRANSFER_COLUMNS = {"id", "status", "created_at", "updated_at"}
+_TRANSFER_COLUMNS = {"id", "status", "batches", "created_at", "updated_at"}
 _ATTEMPT_COLUMNS = {"number", "submission_id", "task_id", "status"}
 
 
@@ -47,6 +47,7 @@ def transfer_row(transfer: Transfer) -> dict[str, Any]:
     return {
         "id": transfer.id,
         "status": transfer.status.value,
+        "batches": transfer.batches,
         "created_at": transfer.created_at,
         "updated_at": transfer.updated_at,
         "record": to_text(transfer, exclude=_TRANSFER_COLUMNS),
@@ -55,9 +56,7 @@ def transfer_row(transfer: Transfer) -> dict[str, Any]:
 
 def transfer_of(row: Row[Any]) -> Transfer:
     """The transfer of a row of TRANSFERS; ValueError when it is damaged."""
-    return from_text(
-        Transfer, row.record, id=row.id, status=row.status, created_at=row.created_at, updated_at=row.updated_at
-    )
+    return from_text(Transfer, row.record, **{name: getattr(row, name) for name in _TRANSFER_COLUMNS})
 
 
 def write_lease(connection: Connection, lease: Lease) -> None:

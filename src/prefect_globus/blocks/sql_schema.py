@@ -62,6 +62,7 @@ TRANSFERS = Table(
     _METADATA,
     Column("id", Text, primary_key=True),
     Column("status", Text, nullable=False),
+    Column("batches", Integer, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
     Column("record", Text, nullable=False),
@@ -154,6 +155,7 @@ _FIRST_TABLES = (
     CREATE TABLE {prefix}transfers (
         id TEXT PRIMARY KEY,
         status TEXT NOT NULL,
+        batches INTEGER NOT NULL,
         created_at TEXT NOT NULL,
         updated_at TEXT NOT NULL,
         record TEXT NOT NULL,

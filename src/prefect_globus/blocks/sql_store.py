@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, SecretStr, model_validator
 from sqlalchemy import URL, Connection, Row, case, delete, func, select, update
 
 from prefect_globus.blocks.checkpoints import CheckpointStore
+from prefect_globus.blocks.guards import check_batch, check_free, check_transfer, unexpired
 from prefect_globus.blocks.record_text import corrupt_if_unreadable
 from prefect_globus.blocks.sql_engine import checked_url, default_url, engine_for, shown, transaction, url_of
 from prefect_globus.blocks.sql_rows import (
@@ -27,8 +28,6 @@ from prefect_globus.blocks.sql_rows import (
 )
 from prefect_globus.blocks.sql_schema import BATCHES, COUNTERS, RESULTS, TRANSFERS
 from prefect_globus.transfers.errors import (
-    InvalidTransitionError,
-    LeaseHeldError,
     LeaseLostError,
     TransferExistsError,
     TransferNotFoundError,
@@ -38,11 +37,8 @@ from prefect_globus.transfers.ledger import Ledger
 from prefect_globus.transfers.location import check_transfer_id
 from prefect_globus.transfers.model import Batch, Holder, Lease, Request, Transfer
 from prefect_globus.transfers.states import (
-    BATCH_TRANSITIONS,
-    TRANSFER_TRANSITIONS,
     BatchStatus,
     TransferStatus,
-    check_transition,
 )
 
 _PAGE = 200  # batches read at once, with at most 4 MB of outcomes
@@ -118,7 +114,7 @@ class SqlCheckpointStore(CheckpointStore):
         """See `CheckpointStore.delete_transfer`."""
         with self._transaction(writes=True) as connection:
             row = self._row(connection, transfer_id, lock=True)
-            self._check_free(connection, row)
+            check_free(self._lease(row), clock(connection))
             connection.execute(delete(TRANSFERS).where(TRANSFERS.c.id == transfer_id))
 
     def post_request(self, transfer_id: str, request: Request) -> None:
@@ -141,7 +137,7 @@ class SqlCheckpointStore(CheckpointStore):
         with self._transaction(writes=True) as connection:
             row = self._row(connection, transfer_id, lock=True)
             if row.lease_token != replacing:
-                self._check_free(connection, row)
+                check_free(self._lease(row), clock(connection))
             connection.execute(update(COUNTERS).where(COUNTERS.c.name == "lease").values(value=COUNTERS.c.value + 1))
             token = connection.execute(select(COUNTERS.c.value).where(COUNTERS.c.name == "lease")).scalar_one()
             expires_at = clock(connection) + timedelta(seconds=seconds)
@@ -169,7 +165,7 @@ class SqlCheckpointStore(CheckpointStore):
     def current_lease(self, transfer_id: str) -> Lease | None:
         """See `CheckpointStore.current_lease`."""
         with self._transaction() as connection:
-            return self._unexpired(connection, self._row(connection, transfer_id))
+            return unexpired(self._lease(self._row(connection, transfer_id)), clock(connection))
 
     # --- what the driver writes
 
@@ -182,13 +178,7 @@ class SqlCheckpointStore(CheckpointStore):
         """See `CheckpointStore.append_batch`."""
         manifest = encode_manifest(items)
         with self._transaction(writes=True) as connection:
-            self._save_transfer(connection, self._fenced(connection, lease, transfer.id), transfer)
-            last = connection.scalar(
-                select(func.coalesce(func.max(BATCHES.c.number), 0)).where(BATCHES.c.transfer_id == transfer.id)
-            )
-            if (batch.transfer_id, batch.number) != (transfer.id, (last or 0) + 1):
-                what = f"The manifest of transfer {transfer.id!r}"
-                raise InvalidTransitionError(what=what, before=f"batch {last}", after=f"batch {batch.number}")
+            self._save_transfer(connection, self._fenced(connection, lease, transfer.id), transfer, batch)
             insert_batch(connection, batch, manifest)
 
     def save_batch(self, lease: Lease, batch: Batch) -> None:
@@ -199,8 +189,7 @@ class SqlCheckpointStore(CheckpointStore):
             before = connection.scalar(select(BATCHES.c.status).where(which))
             if before is None:
                 raise TransferNotFoundError(transfer_id=f"{batch.transfer_id}/{batch.number}", store=self.shown)
-            what = f"Batch {batch.number} of transfer {batch.transfer_id!r}"
-            check_transition(BATCH_TRANSITIONS, what, BatchStatus(before), batch.status)
+            check_batch(BatchStatus(before), batch)
             update_batch(connection, batch)
 
     # --- what everybody reads
@@ -300,21 +289,14 @@ class SqlCheckpointStore(CheckpointStore):
             raise LeaseLostError(transfer_id=lease.transfer_id, token=lease.token)
         return row
 
-    def _unexpired(self, connection: Connection, row: Row[Any]) -> Lease | None:
+    def _lease(self, row: Row[Any]) -> Lease | None:
         with corrupt_if_unreadable(self.shown, f"the lease of transfer {row.id!r}"):
-            lease = lease_of(row)
-        return None if lease is None or lease.expires_at <= clock(connection) else lease
+            return lease_of(row)
 
-    def _check_free(self, connection: Connection, row: Row[Any]) -> None:
-        if lease := self._unexpired(connection, row):
-            holder = lease.holder.description
-            raise LeaseHeldError(
-                transfer_id=row.id, holder=holder, expires_at=lease.expires_at.isoformat(" ", "seconds")
-            )
-
-    def _save_transfer(self, connection: Connection, row: Row[Any], transfer: Transfer) -> None:
-        what = f"Transfer {transfer.id!r}"
-        check_transition(TRANSFER_TRANSITIONS, what, TransferStatus(row.status), transfer.status)
+    def _save_transfer(
+        self, connection: Connection, row: Row[Any], transfer: Transfer, batch: Batch | None = None
+    ) -> None:
+        check_transfer(TransferStatus(row.status), row.batches, transfer, batch)
         connection.execute(update(TRANSFERS).where(TRANSFERS.c.id == transfer.id).values(**transfer_row(transfer)))
 
     def _transfer_of(self, row: Row[Any]) -> Transfer:
