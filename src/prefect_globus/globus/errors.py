@@ -14,6 +14,7 @@ from prefect_globus.transfers.errors import (
     GlobusConsentError,
     GlobusError,
     GlobusNotFoundError,
+    GlobusRefusedPathError,
     GlobusTransientError,
     GlobusUnreachableError,
     TransferError,
@@ -24,6 +25,7 @@ _BY_CLASS: dict[FaultClass, type[GlobusError]] = {
     FaultClass.TRANSIENT: GlobusTransientError,
     FaultClass.CONFLICT: GlobusConflictError,
     FaultClass.NEEDS_PERSON: GlobusConsentError,
+    FaultClass.PERMANENT_ITEM: GlobusRefusedPathError,
 }
 _BY_STATUS: dict[int, type[GlobusError]] = {401: GlobusAuthError, 404: GlobusNotFoundError}
 

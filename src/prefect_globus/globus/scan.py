@@ -10,8 +10,8 @@ from prefect_globus.globus.service import Entry
 from prefect_globus.transfers.items import Item, ItemType
 from prefect_globus.transfers.options import Selection
 
-Listing = Callable[[str], Sequence[Entry]]
-"""Lists the directory with this path relative to the source; ``""`` is the source itself."""
+Listing = Callable[[str], Sequence[Entry] | None]
+"""Lists the directory with this path relative to the source (``""`` is the source itself); None when it cannot."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Walk:
 
     def items(self) -> Iterator[Item]:
         """Yield the items, depth first, names in code point order, with one listing in memory for each level."""
-        stack = [_Directory("", "/", self._in_order("", self.listing("")))]
+        stack = [_Directory("", "/", self._in_order("", self.listing("") or ()))]
         while stack:
             parent = stack[-1]
             entry = next(parent.entries, None)
@@ -59,11 +59,13 @@ class Walk:
             if entry.is_directory:
                 if not self.selection.enters(path) or _loops(entry, stack):
                     continue
-                entries = [child for child in self.listing(path) if self._sees(child)]
+                listed = self.listing(path)
+                entries = [child for child in listed or () if self._sees(child)]
                 if entries:
                     stack.append(_Directory(path, _real(entry, parent), self._in_order(path, entries)))
                     continue
-                item = Item(path, 0, entry.mtime, ItemType.DIRECTORY)
+                kind = ItemType.UNLISTABLE if listed is None else ItemType.DIRECTORY
+                item = Item(path, 0, entry.mtime, kind)
             if self.selection.takes(item):
                 yield item
 

@@ -60,9 +60,9 @@ class OverlappingLocationsError(InvalidInputError):
     """
 
 
-class DifferentLocationsError(InvalidInputError):
+class DifferentTransferError(InvalidInputError):
     """Transfer {transfer_id!r} already exists with {what} {recorded}, not {given}.
-    Resume it with its own locations, or choose another transfer id.
+    Resume it as it is, or choose another transfer id.
     """
 
 
@@ -159,6 +159,10 @@ class GlobusNotFoundError(GlobusError):
     """Globus does not know what {operation} asked for: {reason} ({code}, HTTP {status})."""
 
 
+class GlobusRefusedPathError(GlobusError):
+    """The collection refused {operation}: {reason} ({code}, HTTP {status}). Check the permissions of the path."""
+
+
 class GlobusConflictError(GlobusError):
     """Another unfinished Globus task has the same paths as {operation}: {reason} ({code}, HTTP {status}).
     Wait for it or cancel it.
@@ -195,7 +199,9 @@ class TransferFailedError(TransferError):
 
 
 class TransferCanceledError(TransferError):
-    """Transfer {transfer_id!r} was canceled with {transferred} of {items} items transferred."""
+    """Transfer {transfer_id!r} was canceled with {transferred} of {items} items transferred. To begin again, delete
+    it or choose another transfer id.
+    """
 
 
 class TransferStoppedError(TransferError):

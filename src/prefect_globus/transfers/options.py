@@ -151,9 +151,14 @@ class TransferOptions(Record):
         """The names of the options that say what is transferred and differ from ``other``; sorted."""
         return sorted(name for name in WHAT_OPTIONS if getattr(self, name) != getattr(other, name))
 
-    def retry_delays(self) -> list[float]:
-        """The waits before each retry of a batch, in seconds, without their jitter."""
-        return [min(self.retry_max_delay, self.retry_delay * 2**n) for n in range(self.retry_limit)]
+    def retry_wait(self, retry: int, chance: float) -> float:
+        """The wait before a retry of a batch, in seconds: exponential, capped, and up to half as long again.
+
+        Args:
+            retry: 1 for the first.
+            chance: a random number from 0 to 1, so that batches that failed together do not come back together.
+        """
+        return min(self.retry_max_delay, self.retry_delay * 2 ** (retry - 1)) * (1 + chance / 2)
 
 
 WHAT_OPTIONS = frozenset(

@@ -1,0 +1,1 @@
+"""What Prefect users run: the resumable transfer, and the calls that control it."""

@@ -1,0 +1,1 @@
+"""What flows are made of: open, scan, transfer one batch, finish."""

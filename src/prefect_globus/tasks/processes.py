@@ -1,0 +1,57 @@
+"""Who drives a transfer, and whether that process is known to be gone."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from pathlib import Path
+
+from prefect_globus.transfers.model import Holder
+
+_PROC = Path("/proc")
+
+
+def this_holder() -> Holder:
+    """This process, as the holder of a lease."""
+    description = f"{_user()}@{socket.gethostname()}, process {os.getpid()}"
+    return Holder(description=description, process=_identity(os.getpid()))
+
+
+def is_gone(holder: Holder) -> bool:
+    """Whether the holder's process is known to have ended: it ran under this very kernel and is no longer there.
+
+    False whenever that cannot be known, as for a process of another machine or container: there only the expiry of
+    the lease tells.
+    """
+    if holder.process is None:
+        return False
+    machine, _, process = holder.process.rpartition("/")
+    pid = process.partition("@")[0]
+    return machine == _machine() and holder.process != _identity(int(pid))
+
+
+def _identity(pid: int) -> str | None:
+    """Names a process for ever: machine, start time and pid, as a pid alone is used again."""
+    machine = _machine()
+    try:
+        state, *rest = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    started = rest[18]  # field 22 of proc(5)'s stat, the first two being cut off
+    return None if machine is None or state == "Z" else f"{machine}/{pid}@{started}"
+
+
+def _machine() -> str | None:
+    try:
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{(_PROC / 'self/ns/pid').readlink()}"
+    except OSError:
+        return None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
