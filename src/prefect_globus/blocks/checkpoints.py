@@ -29,7 +29,8 @@ class CheckpointStore(WritableFileSystem, ABC):
     - A write is permanent when its method returns, and either all of it is there or none.
     - Methods are safe to call from several threads, processes and machines at once.
     - A write that takes a `Lease` is refused with `LeaseLostError`, and changes nothing, when a newer lease of that
-      transfer was ever given out, or the lease was released. (An expired lease that nobody took over still writes.)
+      transfer was ever given out, the lease was released, or its transfer was deleted and made anew. (An expired
+      lease that nobody took over still writes.)
     - What cannot be reached or opened raises `StoreUnavailableError`; what cannot be read, `CorruptCheckpointError`;
       what a newer version wrote, `StoreSchemaTooNewError`; an unknown id, `TransferNotFoundError`.
     """
@@ -108,7 +109,8 @@ class CheckpointStore(WritableFileSystem, ABC):
 
         Raises:
             LeaseLostError: ``lease`` is not the newest.
-            InvalidTransitionError: its status cannot follow the stored one (`TRANSFER_TRANSITIONS`).
+            InvalidTransitionError: its status cannot follow the stored one (`TRANSFER_TRANSITIONS`), or ``batches``
+                is not the number of stored batches, because ``transfer`` is older than the last of them.
         """
 
     @abstractmethod
@@ -117,7 +119,8 @@ class CheckpointStore(WritableFileSystem, ABC):
 
         Raises:
             LeaseLostError: ``lease`` is not the newest.
-            InvalidTransitionError: the status cannot follow the stored one, or ``batch.number`` is not the next.
+            InvalidTransitionError: the status cannot follow the stored one, or ``batch.number`` and
+                ``transfer.batches`` are not the next number.
         """
 
     @abstractmethod
@@ -126,7 +129,9 @@ class CheckpointStore(WritableFileSystem, ABC):
 
         Raises:
             LeaseLostError: ``lease`` is not the newest.
-            InvalidTransitionError: its status cannot follow the stored one (`BATCH_TRANSITIONS`).
+            InvalidTransitionError: its status cannot follow the stored one (`BATCH_TRANSITIONS`), or it has more than
+                one live attempt.
+            TransferNotFoundError: there is no such batch.
         """
 
     # --- what everybody reads
@@ -177,6 +182,9 @@ class CheckpointStore(WritableFileSystem, ABC):
         """Prefect's write of a result. That of a batch of ours needs no writing: the checkpoint says it already."""
         if _batch_of(path) is None:
             self.write_result(path, content)
+
+    def _resolve_path(self, path: str) -> None:
+        """Tell Prefect, which asks a store that was not saved as a block document, that our keys are no paths."""
 
     async def aread_path(self, path: str) -> bytes:
         """As `read_path`, for Prefect's asynchronous engine."""

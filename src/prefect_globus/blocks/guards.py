@@ -44,7 +44,10 @@ def check_batch(status: BatchStatus, batch: Batch) -> None:
     Raises:
         InvalidTransitionError: so it is.
     """
-    check_transition(BATCH_TRANSITIONS, f"Batch {batch.number} of transfer {batch.transfer_id!r}", status, batch.status)
+    what = f"Batch {batch.number} of transfer {batch.transfer_id!r}"
+    check_transition(BATCH_TRANSITIONS, what, status, batch.status)
+    if sum(attempt.live for attempt in batch.attempts) > 1:
+        raise InvalidTransitionError(what=what, before="one live attempt", after="several")
 
 
 def unexpired(lease: Lease | None, now: datetime) -> Lease | None:

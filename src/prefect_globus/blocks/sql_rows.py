@@ -39,7 +39,8 @@ def upsert(connection: Connection, table: Table, row: dict[str, Any], *, replace
         statement = statement.on_conflict_do_update(index_elements=key, set_=row)
     else:
         statement = statement.on_conflict_do_nothing()
-    return connection.execute(statement).rowcount > 0
+    # without the option SQLAlchemy does not ask PostgreSQL how many rows an INSERT has written
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount > 0
 
 
 def transfer_row(transfer: Transfer) -> dict[str, Any]:

@@ -70,7 +70,10 @@ class SqlCheckpointStore(CheckpointStore):
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
 
     connector: SqlAlchemyConnector | None = Field(
-        default=None, title="Connector", description="A block that is configured for the database."
+        default=None,
+        repr=False,  # it would show the password in a URL
+        title="Connector",
+        description="A block that is configured for the database, best by components: they hide the password.",
     )
     url: SecretStr | None = Field(
         default=None,
