@@ -82,7 +82,7 @@ def parse_time(text: str) -> float:
     """
     try:
         moment = datetime.fromisoformat(text.strip())
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).timestamp()
     except (ValueError, OverflowError) as error:
         raise BadRequest(f"Not a date and time: {text!r}") from error
 

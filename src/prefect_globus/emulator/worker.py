@@ -57,6 +57,7 @@ class Round:
         interrupted = False
         if not self._task.started:
             self._journal.started()
+            self._journal.commit()  # a part can only be left behind by a task that is known to have started
         with self._source, self._destination:
             try:
                 for work in self._pending():
