@@ -98,7 +98,7 @@ class FileCheckpointStore(CheckpointStore):
         found = []
         with self._errors():
             root = self._base / "transfers"
-            for folder in root.iterdir() if root.exists() else ():
+            for folder in root.glob("[!.]*"):
                 with suppress(TransferNotFoundError):  # it is being created, or was deleted just now
                     found.append(self._transfer(folder))
         return iter(sorted(found, key=lambda transfer: (-transfer.created_at.timestamp(), transfer.id)))

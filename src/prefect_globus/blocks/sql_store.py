@@ -109,7 +109,7 @@ class SqlCheckpointStore(CheckpointStore):
     def list_transfers(self) -> Iterator[Transfer]:
         """See `CheckpointStore.list_transfers`."""
         query = select(TRANSFERS).order_by(TRANSFERS.c.created_at.desc(), TRANSFERS.c.id)
-        with self._transaction() as connection:
+        with self._transaction() as connection, corrupt_if_unreadable(self.shown, "a transfer"):
             rows = connection.execute(query).all()
         return map(self._transfer_of, rows)
 
@@ -280,7 +280,8 @@ class SqlCheckpointStore(CheckpointStore):
         """The row of a transfer, for a writer locked until its transaction ends."""
         query = select(TRANSFERS).where(TRANSFERS.c.id == transfer_id)
         # SQLite needs no lock of a row: BEGIN IMMEDIATE has locked the database already
-        row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+        with corrupt_if_unreadable(self.shown, f"transfer {transfer_id!r}"):
+            row = connection.execute(query.with_for_update() if lock else query).one_or_none()
         if row is None:
             raise TransferNotFoundError(transfer_id=transfer_id, store=self.shown)
         return row
