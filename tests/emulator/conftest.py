@@ -85,28 +85,29 @@ class Lab:
         pages = self.client.paginated.task_successful_transfers(task_id)
         return [row["destination_path"] for row in pages.items()]
 
+    def arrived(self, name: str = "") -> list[str]:
+        return sorted(path.name for path in (self.destination / name).iterdir())
+
     def raw(self, method: str, path: str, **options: Any) -> requests.Response:
         headers = self.headers | options.pop("headers", {})
         return requests.request(method, self.emulator.url + path, headers=headers, timeout=30, **options)
 
 
 @pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """The emulator that the tests of a module share."""
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, Path, Path]]:
+    """The emulator that the tests of a module share, with its source and destination folders."""
     root = tmp_path_factory.mktemp("shared")
     folders = {"source": root / "source", "destination": root / "destination"}
     for folder in folders.values():
         folder.mkdir()
     with running_emulator(folders, time_scale=SCALE) as running:
-        running.folders = folders
-        yield running
+        yield running, folders["source"], folders["destination"]
 
 
 @pytest.fixture
-def lab(emulator: Emulator) -> Iterator[Lab]:
+def lab(shared: tuple[Emulator, Path, Path]) -> Iterator[Lab]:
     """A client of its own on the shared emulator. Its unfinished tasks are canceled at the end."""
-    folders = emulator.folders
-    found = Lab(emulator, folders["source"], folders["destination"], str(uuid.uuid4()), uuid.uuid4().hex[:8])
+    found = Lab(*shared, str(uuid.uuid4()), uuid.uuid4().hex[:8])
     yield found
     for task in found.client.task_list(filter="status:ACTIVE", limit=100):
         found.client.cancel_task(task["task_id"])

@@ -1,22 +1,30 @@
 """Tokens: the client credentials grant, and who is let in."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import globus_sdk
 import pytest
 import requests
 
 from prefect_globus.emulator.auth import OAuthError, resource_server, root_scopes
 
+if TYPE_CHECKING:
+    from tests.emulator.conftest import Lab
+
 TRANSFER_SCOPE = "urn:globus:auth:scope:transfer.api.globus.org:all"
 TIMERS = "524230d7-ea86-4a52-8312-86065a9e0417"
 TIMER_SCOPE = f"https://auth.globus.org/scopes/{TIMERS}/timer"
 
 
-def token(lab, auth=("id", "secret"), **form):
+def token(lab: Lab, auth: tuple[str, str] | None = ("id", "secret"), **form: Any) -> requests.Response:
     form = {"grant_type": "client_credentials", "scope": TRANSFER_SCOPE} | form
     return requests.post(f"{lab.emulator.url}/v2/oauth2/token", auth=auth, data=form, timeout=10)
 
 
-def test_grant_has_the_shape_of_the_contract(lab):
+def test_grant_has_the_shape_of_the_contract(lab: Lab) -> None:
     """One token, with everything that the SDK needs to know about it."""
     answer = token(lab).json()
     assert answer.pop("access_token")
@@ -29,7 +37,7 @@ def test_grant_has_the_shape_of_the_contract(lab):
     }
 
 
-def test_one_token_for_each_resource_server(lab):
+def test_one_token_for_each_resource_server(lab: Lab) -> None:
     """Scopes of two services give two tokens, and dependencies are not granted by themselves."""
     dependency = "https://auth.globus.org/scopes/11111111-1111-1111-1111-111111111111/data_access"
     answer = token(lab, scope=f"{TRANSFER_SCOPE}[*{dependency}] {TIMER_SCOPE}[{TRANSFER_SCOPE}[*{dependency}]]").json()
@@ -37,7 +45,7 @@ def test_one_token_for_each_resource_server(lab):
     assert [(one["resource_server"], one["scope"]) for one in answer["other_tokens"]] == [(TIMERS, TIMER_SCOPE)]
 
 
-def test_credentials_may_be_in_the_body(lab):
+def test_credentials_may_be_in_the_body(lab: Lab) -> None:
     """A client may send its id and secret as form fields."""
     assert token(lab, auth=None, client_id="id", client_secret="secret").status_code == 200
 
@@ -53,13 +61,13 @@ def test_credentials_may_be_in_the_body(lab):
         ({"auth": ("id", "")}, 401, "invalid_client"),
     ],
 )
-def test_refused_grants_say_why(lab, form, status, error):
+def test_refused_grants_say_why(lab: Lab, form: dict[str, Any], status: int, error: str) -> None:
     """A refused grant is an OAuth error document."""
     answer = token(lab, **form)
     assert (answer.status_code, answer.json()["error"]) == (status, error)
 
 
-def test_basic_header_that_is_no_base64(lab):
+def test_basic_header_that_is_no_base64(lab: Lab) -> None:
     """Rubbish in the header is a wrong client, not a failure of ours."""
     headers = {"Authorization": "Basic ???"}
     answer = requests.post(f"{lab.emulator.url}/v2/oauth2/token", headers=headers, data={}, timeout=10)
@@ -67,27 +75,27 @@ def test_basic_header_that_is_no_base64(lab):
 
 
 @pytest.mark.parametrize("header", [None, "Bearer wrong", "Basic x", "Bearer", "bearer \u00e9"])
-def test_no_way_in_without_a_token(lab, header):
+def test_no_way_in_without_a_token(lab: Lab, header: str | None) -> None:
     """Missing and unknown tokens get the same 401."""
     headers = {"Authorization": header.encode("latin-1")} if header else {}
     answer = requests.get(f"{lab.emulator.url}/v0.10/task_list", headers=headers, timeout=10)
     assert (answer.status_code, answer.json()["code"]) == (401, "AuthenticationFailed")
 
 
-def test_token_of_another_service_is_refused(lab):
+def test_token_of_another_service_is_refused(lab: Lab) -> None:
     """A Timers token opens no Transfer route."""
     headers = {"Authorization": f"Bearer {token(lab, scope=TIMER_SCOPE).json()['access_token']}"}
     assert requests.get(f"{lab.emulator.url}/v0.10/task_list", headers=headers, timeout=10).status_code == 401
 
 
-def test_only_the_named_client_gets_a_token(make_lab):
+def test_only_the_named_client_gets_a_token(make_lab: Callable[..., Lab]) -> None:
     """With --client, another id or secret is refused as the SDK expects it."""
     with pytest.raises(globus_sdk.AuthAPIError) as caught:
         make_lab(client=("me", "mine"))
     assert caught.value.http_status == 401
 
 
-def test_root_scopes_are_what_stands_outside_of_brackets():
+def test_root_scopes_are_what_stands_outside_of_brackets() -> None:
     """Dependencies are left out, however deep."""
     assert root_scopes("A[B[*C] D] E A") == ["A", "E"]
     assert resource_server("openid") == "auth.globus.org"

@@ -1,11 +1,16 @@
 """The command line: what it says, what it refuses, and how it ends."""
 
+from __future__ import annotations
+
 import signal
 import socket
 import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import globus_sdk
 import pytest
@@ -16,14 +21,17 @@ from prefect_globus.emulator.process import EmulatorProcessError, running_emulat
 COMMAND = [sys.executable, "-m", "prefect_globus.emulator", "serve"]
 
 
+Serve = Callable[..., subprocess.Popen[str]]
+
+
 @pytest.fixture
-def serve(tmp_path):
+def serve(tmp_path: Path) -> Iterator[Serve]:
     """Starts the command in a folder that holds `one` and `two`."""
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     started = []
 
-    def start(*arguments):
+    def start(*arguments: Any) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [*COMMAND, "--port", "0", *arguments],
             cwd=tmp_path,
@@ -40,7 +48,7 @@ def serve(tmp_path):
         process.communicate()
 
 
-def refusal(process):
+def refusal(process: subprocess.Popen[str]) -> str:
     """Return the one line with which a command refused."""
     output, errors = process.communicate(timeout=20)
     assert (process.returncode, output) == (2, "")
@@ -49,7 +57,7 @@ def refusal(process):
     return errors
 
 
-def test_it_says_where_it_is(serve, tmp_path):
+def test_it_says_where_it_is(serve: Serve, tmp_path: Path) -> None:
     """One line when it is ready, and one for each collection."""
     known = str(uuid.uuid4())
     process = serve("--collection", "one=one", "--collection", f"two@{known.upper()}=two")
@@ -60,7 +68,7 @@ def test_it_says_where_it_is(serve, tmp_path):
     assert requests.get(ready.split()[-1], timeout=5).status_code == 200
 
 
-def test_a_uuid_that_is_not_given_is_always_the_same(serve):
+def test_a_uuid_that_is_not_given_is_always_the_same(serve: Serve) -> None:
     """It is made of the name and the folder."""
     first, second = (serve("--collection", "one=one") for _ in range(2))
     lines = [process.stdout.readline() and process.stdout.readline() for process in (first, second)]
@@ -68,7 +76,7 @@ def test_a_uuid_that_is_not_given_is_always_the_same(serve):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_cleanly(serve, number):
+def test_a_signal_ends_it_cleanly(serve: Serve, number: signal.Signals) -> None:
     """Status 0, no traceback, and nothing more to say."""
     process = serve("--collection", "one=one")
     process.stdout.readline()
@@ -90,18 +98,18 @@ def test_a_signal_ends_it_cleanly(serve, number):
             [f"--collection={name}@11111111-1111-1111-1111-111111111111={name}" for name in ("one", "two")],
             "the same UUID",
         ),
-        (["--collection", "one=one", "--host", "0.0.0.0"], "not a loopback address"),
+        (["--collection", "one=one", "--host", "10.0.0.1"], "not a loopback address"),
         (["--collection", "one=one", "--host", "example.org"], "not a loopback address"),
         (["--collection", "one=one", "--client", "me"], "ID:SECRET"),
         (["--collection", "one=one", "--state", "none/state"], "Name another file"),
     ],
 )
-def test_refusals_say_what_to_do(serve, arguments, words):
+def test_refusals_say_what_to_do(serve: Serve, arguments: list[str], words: str) -> None:
     """Exit status 2 and one line."""
     assert words in refusal(serve(*arguments))
 
 
-def test_a_busy_port_is_refused(serve):
+def test_a_busy_port_is_refused(serve: Serve) -> None:
     """Another program has it."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -110,7 +118,7 @@ def test_a_busy_port_is_refused(serve):
     assert "Choose another port" in line
 
 
-def test_a_state_is_served_once_at_a_time(serve, tmp_path):
+def test_a_state_is_served_once_at_a_time(serve: Serve, tmp_path: Path) -> None:
     """The refusal names the process that holds it, and the state is free again after a kill."""
     state = ["--state", "state.sqlite"]
     first = serve("--collection", "one=one", *state)
@@ -119,18 +127,19 @@ def test_a_state_is_served_once_at_a_time(serve, tmp_path):
     first.kill()
     first.wait()
     second = serve(*state)
-    assert second.stdout.readline() and second.stdout.readline() == collection
+    assert second.stdout.readline()
+    assert second.stdout.readline() == collection
     assert (tmp_path / "state.sqlite").exists()
 
 
-def test_a_file_that_is_no_state_is_refused(serve, tmp_path):
+def test_a_file_that_is_no_state_is_refused(serve: Serve, tmp_path: Path) -> None:
     """It is left as it is."""
     (tmp_path / "notes").write_text("not a database, but long enough to look at" * 100)
     assert "Name another file" in refusal(serve("--collection", "one=one", "--state", "notes"))
     assert (tmp_path / "notes").read_text().startswith("not a database")
 
 
-def test_a_collection_keeps_its_uuid_in_a_state(serve):
+def test_a_collection_keeps_its_uuid_in_a_state(serve: Serve) -> None:
     """A folder may move; its tasks refer to the UUID."""
     first = serve("--collection", "one=one", "--state", "s")
     before = first.stdout.readline() and first.stdout.readline()
@@ -147,7 +156,7 @@ def test_a_collection_keeps_its_uuid_in_a_state(serve):
     )
 
 
-def test_prefect_is_not_imported():
+def test_prefect_is_not_imported() -> None:
     """The emulator starts in a moment, because it stands alone."""
     program = "import sys, prefect_globus.emulator.command as c; assert c.serve; sys.exit('prefect' in sys.modules)"
     began = time.monotonic()
@@ -155,7 +164,7 @@ def test_prefect_is_not_imported():
     assert time.monotonic() - began < 5
 
 
-def test_environment_leads_the_sdk_here(tmp_path, monkeypatch):
+def test_environment_leads_the_sdk_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the three variables set, clients need no base_url."""
     with running_emulator({"one": tmp_path}) as emulator:
         for name, value in emulator.environment().items():
@@ -165,13 +174,13 @@ def test_environment_leads_the_sdk_here(tmp_path, monkeypatch):
         assert client.get_endpoint(emulator.collections["one"])["display_name"] == "one"
 
 
-def test_an_emulator_that_cannot_start_says_why(tmp_path):
+def test_an_emulator_that_cannot_start_says_why(tmp_path: Path) -> None:
     """The refusal of the command is the message of the exception."""
     with pytest.raises(EmulatorProcessError, match="no folder"), running_emulator({"one": tmp_path / "none"}):
         pass
 
 
-def test_specs_may_carry_uuids_and_names_spaces(tmp_path):
+def test_specs_may_carry_uuids_and_names_spaces(tmp_path: Path) -> None:
     """A list of specs is passed on as it is."""
     known = str(uuid.uuid4())
     (tmp_path / "a  b=c").mkdir()

@@ -1,21 +1,29 @@
 """The SDK's own canned documents as a yardstick: whatever keys Globus answered with once, we answer with."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
 pytest.importorskip("responses", reason="the SDK's canned documents need it")
 
-from globus_sdk.testing import get_response_set  # noqa: E402
+from globus_sdk.testing import get_response_set
+
+if TYPE_CHECKING:
+    from tests.emulator.conftest import Lab
 
 
-def canned(name, case="default"):
+def canned(name: str, case: str = "default") -> Any:
     return get_response_set(f"transfer.{name}").lookup(case).json
 
 
-def missing(expected, answer):
+def missing(expected: Iterable[str], answer: Iterable[str]) -> list[str]:
     return sorted(set(expected) - set(answer))
 
 
-def test_documents_have_every_key(lab):
+def test_documents_have_every_key(lab: Lab) -> None:
     """Endpoint, file, task list, results, and error."""
     lab.put("file")
     task = lab.transfer("file")
@@ -30,7 +38,7 @@ def test_documents_have_every_key(lab):
         "get_submission_id": lab.client.get_submission_id().data,
         "submit_transfer": lab.client.submit_transfer(lab.data("file")).data,
     }
-    assert {name: missing(canned(name), answer) for name, answer in checks.items()} == dict.fromkeys(checks, [])
+    assert {name: missing(canned(name), answer) for name, answer in checks.items()} == {name: [] for name in checks}
     assert missing(canned("task_list")["DATA"][0], listing["DATA"][0]) == []
     error = lab.raw("GET", f"/v0.10/operation/endpoint/{lab.source_id}/stat?path=/none").json()
     assert set(canned("operation_stat", "not_found")) == set(error)

@@ -1,28 +1,35 @@
 """Killed at any moment, and started again: no accepted task is lost, and each file is listed once."""
 
+from __future__ import annotations
+
 import os
 import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import globus_sdk
 import pytest
 
+if TYPE_CHECKING:
+    from tests.emulator.conftest import Lab
+
 FILES = 3000
 
 
-def is_alive(pid):
+def is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    with open(f"/proc/{pid}/stat") as status:
-        return status.read().rpartition(")")[2].split()[0] != "Z"
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.parametrize("shape", ["tree", "items"])
-def test_a_killed_transfer_goes_on(make_lab, shape):
+def test_a_killed_transfer_goes_on(make_lab: Callable[..., Lab], shape: str) -> None:
     """Killed several times in the middle, it ends with exact counters and an exact list of what was moved."""
     lab = make_lab(time_scale=100)
     names = [f"t/d{number % 30}/f{number}" for number in range(FILES)]
@@ -43,14 +50,14 @@ def test_a_killed_transfer_goes_on(make_lab, shape):
     subtasks = FILES + directories if shape == "tree" else 2 * FILES
     assert (task["subtasks_total"], task["subtasks_succeeded"], task["subtasks_pending"]) == (subtasks, subtasks, 0)
     assert sorted(lab.moved(task_id)) == sorted(f"/{name}" for name in names)
-    there = [os.path.join(folder, name) for folder, _, found in os.walk(lab.destination) for name in found]
-    assert sorted(os.path.relpath(path, lab.destination) for path in there) == sorted(names)
+    there = [str(path.relative_to(lab.destination)) for path in lab.destination.rglob("*") if path.is_file()]
+    assert sorted(there) == sorted(names)
     assert lab.events(task_id).count("STARTED") == 1
     answer = lab.client.submit_transfer(data)
     assert (answer["code"], answer["task_id"]) == ("Duplicate", task_id)
 
 
-def test_killed_in_the_middle_of_a_file(make_lab):
+def test_killed_in_the_middle_of_a_file(make_lab: Callable[..., Lab]) -> None:
     """The unfinished part is removed, and the file is moved again."""
     lab = make_lab(rate=1_000_000)
     lab.put("big", os.urandom(1_500_000))
@@ -65,7 +72,7 @@ def test_killed_in_the_middle_of_a_file(make_lab):
     assert (lab.destination / "big").read_bytes() == (lab.source / "big").read_bytes()
 
 
-def test_parts_go_even_if_the_source_has_gone(make_lab):
+def test_parts_go_even_if_the_source_has_gone(make_lab: Callable[..., Lab]) -> None:
     """What a killed server left is removed although the file can not be moved any more."""
     lab = make_lab(rate=500_000)
     big = lab.put("big", b"x" * 5_000_000)
@@ -78,7 +85,7 @@ def test_parts_go_even_if_the_source_has_gone(make_lab):
     assert list(lab.destination.iterdir()) == []
 
 
-def test_everything_survives_a_restart(make_lab):
+def test_everything_survives_a_restart(make_lab: Callable[..., Lab]) -> None:
     """Tokens, tasks, events, claims and the queue are as they were, and a deadline goes on."""
     lab = make_lab(time_scale=10)
     lab.put("done")
@@ -97,7 +104,7 @@ def test_everything_survives_a_restart(make_lab):
     assert lab.wait(stuck)["status"] == "SUCCEEDED"
 
 
-def test_an_accepted_task_survives_a_kill_right_after(make_lab):
+def test_an_accepted_task_survives_a_kill_right_after(make_lab: Callable[..., Lab]) -> None:
     """It was committed before the answer."""
     lab = make_lab()
     lab.put("file")
@@ -108,7 +115,7 @@ def test_an_accepted_task_survives_a_kill_right_after(make_lab):
         assert lab.wait(task_id)["status"] == "SUCCEEDED"
 
 
-def test_the_emulator_ends_with_its_parent(tmp_path):
+def test_the_emulator_ends_with_its_parent(tmp_path: Path) -> None:
     """Even if the parent is killed with SIGKILL and can clean up nothing."""
     program = (
         "import sys, time\n"

@@ -1,11 +1,19 @@
 """Collections and file operations, as the SDK and as a stranger see them."""
 
+from __future__ import annotations
+
 import os
 import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import globus_sdk
 import pytest
+
+if TYPE_CHECKING:
+    from tests.emulator.conftest import Lab
 
 NAMES = [
     "a space",
@@ -23,7 +31,7 @@ NAMES = [
 ]
 
 
-def refused(call, *args, **options):
+def refused(call: Callable[..., Any], *args: Any, **options: Any) -> tuple[int, str]:
     with pytest.raises(globus_sdk.TransferAPIError) as caught:
         call(*args, **options)
     error = caught.value
@@ -33,7 +41,7 @@ def refused(call, *args, **options):
     return error.http_status, error.code
 
 
-def test_endpoint_is_a_collection_that_needs_no_consent(lab):
+def test_endpoint_is_a_collection_that_needs_no_consent(lab: Lab) -> None:
     """It is of a type for which neither the SDK nor the CLI asks for data_access."""
     endpoint = lab.client.get_endpoint(lab.source_id)
     assert endpoint["display_name"] == "source"
@@ -41,13 +49,13 @@ def test_endpoint_is_a_collection_that_needs_no_consent(lab):
     assert endpoint["high_assurance"] is False
 
 
-def test_unknown_endpoint_is_not_found(lab):
+def test_unknown_endpoint_is_not_found(lab: Lab) -> None:
     """A UUID of nobody and what is no UUID are both 404."""
     for endpoint in ("11111111-1111-1111-1111-111111111111", "nonsense"):
         assert refused(lab.client.get_endpoint, endpoint) == (404, "EndpointNotFound")
 
 
-def test_search_finds_by_name(lab):
+def test_search_finds_by_name(lab: Lab) -> None:
     """Search finds what is served, page by page."""
     assert [one["display_name"] for one in lab.client.endpoint_search("SOUR")] == ["source"]
     first = lab.client.endpoint_search(filter_scope="all", limit=1)
@@ -56,7 +64,7 @@ def test_search_finds_by_name(lab):
     assert not list(lab.client.endpoint_search("source", filter_non_functional=True))
 
 
-def test_ls_describes_files(lab):
+def test_ls_describes_files(lab: Lab) -> None:
     """A listing is sorted by name, and its file documents have whole seconds and octal permissions."""
     path = lab.put("b.txt", b"12345")
     path.chmod(0o640)
@@ -72,20 +80,20 @@ def test_ls_describes_files(lab):
     assert (listing["length"], listing["total"]) == (2, 2)
 
 
-def test_ls_of_home_echoes_the_tilde(lab):
+def test_ls_of_home_echoes_the_tilde(lab: Lab) -> None:
     """`/~/` is the top of the collection, and so is no path at all."""
     assert lab.client.operation_ls(lab.source_id)["path"] == "/~/"
     listing = lab.client.operation_ls(lab.source_id, path=f"/~/{lab.base}")
     assert (listing["path"], listing["absolute_path"]) == (f"/~/{lab.base}/", f"/{lab.base}/")
 
 
-def test_ls_filters_orders_and_pages(lab):
+def test_ls_filters_orders_and_pages(lab: Lab) -> None:
     """Clauses are joined by AND, repeated filters by OR, and total counts what passes."""
     for size, name in enumerate(["a.txt", "b.txt", "c.dat", ".hidden"]):
         lab.put(name, b"x" * size)
     lab.put("d.txt/inner")
 
-    def names(**options):
+    def names(**options: Any) -> list[str]:
         return [one["name"] for one in lab.client.operation_ls(lab.source_id, path=lab.path(), **options)]
 
     assert names(filter="name:~*.txt") == ["a.txt", "b.txt", "d.txt"]
@@ -117,20 +125,20 @@ def test_ls_filters_orders_and_pages(lab):
         "path=..",
     ],
 )
-def test_bad_queries_are_400(lab, query):
+def test_bad_queries_are_400(lab: Lab, query: str) -> None:
     """What cannot be understood is a bad request, with an error document."""
     answer = lab.raw("GET", f"/v0.10/operation/endpoint/{lab.source_id}/ls?{query}")
     assert (answer.status_code, answer.json()["code"]) == (400, "ClientError.BadRequest")
 
 
-def test_huge_numbers_are_cut(lab):
+def test_huge_numbers_are_cut(lab: Lab) -> None:
     """A limit of a thousand digits is a large limit."""
     lab.put("file")
     answer = lab.raw("GET", f"/v0.10/operation/endpoint/{lab.source_id}/ls?path={lab.path()}&limit={'9' * 6000}")
     assert answer.json()["length"] == 1
 
 
-def test_ls_and_stat_failures(lab):
+def test_ls_and_stat_failures(lab: Lab) -> None:
     """Each failure has the status and code of the contract."""
     lab.put("file")
     ls, stat = lab.client.operation_ls, lab.client.operation_stat
@@ -142,19 +150,19 @@ def test_ls_and_stat_failures(lab):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_survive_every_operation(lab, name):
+def test_names_survive_every_operation(lab: Lab, name: str) -> None:
     """A POSIX name goes through stat, ls, a transfer and rename unchanged."""
     lab.put(name)
     assert lab.client.operation_stat(lab.source_id, path=lab.path(name))["name"] == name
     assert [one["name"] for one in lab.client.operation_ls(lab.source_id, path=lab.path())] == [name]
     task = lab.transfer(name)
-    assert (task["status"], os.listdir(lab.destination)) == ("SUCCEEDED", [name])
+    assert (task["status"], lab.arrived()) == ("SUCCEEDED", [name])
     assert lab.moved(task["task_id"]) == [lab.path(name)]
     lab.client.operation_rename(lab.destination_id, lab.path(name), lab.path("plain"))
-    assert os.listdir(lab.destination) == ["plain"]
+    assert lab.arrived() == ["plain"]
 
 
-def test_names_that_json_cannot_carry_are_left_out(lab):
+def test_names_that_json_cannot_carry_are_left_out(lab: Lab) -> None:
     """A name that is not UTF-8 is not listed and not walked."""
     lab.put("good")
     (lab.source / os.fsdecode(b"bad\xff")).write_bytes(b"")
@@ -162,7 +170,7 @@ def test_names_that_json_cannot_carry_are_left_out(lab):
     assert lab.transfer("")["files"] == 1
 
 
-def test_symlinks_are_described_by_what_they_lead_to(lab):
+def test_symlinks_are_described_by_what_they_lead_to(lab: Lab) -> None:
     """Type and size are the target's, and the link_ fields the link's own."""
     lab.put("file", b"123")
     (lab.source / "link").symlink_to("file")
@@ -175,7 +183,7 @@ def test_symlinks_are_described_by_what_they_lead_to(lab):
     assert found["escape"]["size"] == len("/etc/passwd")
 
 
-def test_mkdir(lab):
+def test_mkdir(lab: Lab) -> None:
     """One directory is made, in an existing one."""
     mkdir = lab.client.operation_mkdir
     assert mkdir(lab.source_id, lab.path("new"))["code"] == "DirectoryCreated"
@@ -186,7 +194,7 @@ def test_mkdir(lab):
     assert refused(mkdir, lab.source_id, "/")[0] == 502
 
 
-def test_rename(lab):
+def test_rename(lab: Lab) -> None:
     """A name is changed, but nothing is replaced and nothing is made up."""
     lab.put("old")
     lab.put("other")
@@ -202,7 +210,7 @@ ESCAPES = ["/..", "/../..", "/a/../../etc", "/../../../../etc/passwd", "/%2e%2e/
 
 
 @pytest.mark.parametrize("path", ESCAPES)
-def test_no_way_out_by_dots(lab, path):
+def test_no_way_out_by_dots(lab: Lab, path: str) -> None:
     """Dots lead nowhere, however they are spelled."""
     for operation in ("ls", "stat"):
         for encoded in (path, quote(path, safe=""), quote(quote(path, safe=""), safe="")):
@@ -211,7 +219,7 @@ def test_no_way_out_by_dots(lab, path):
             assert "root" not in answer.text
 
 
-def test_no_way_out_by_symlinks(lab, tmp_path):
+def test_no_way_out_by_symlinks(lab: Lab, tmp_path: Path) -> None:
     """Absolute, relative and chained symlinks out of the folder are refused for reading and for writing."""
     (tmp_path / "secret").write_text("secret")
     (lab.source / "absolute").symlink_to(tmp_path)
@@ -224,10 +232,10 @@ def test_no_way_out_by_symlinks(lab, tmp_path):
         assert refused(lab.client.operation_stat, lab.source_id, path=f"{path}/secret") == denied
         assert refused(lab.client.operation_mkdir, lab.source_id, f"{path}/new") == denied
         assert refused(lab.client.operation_rename, lab.source_id, f"{path}/secret", lab.path("x")) == denied
-    assert os.listdir(tmp_path) == ["secret"]
+    assert [path.name for path in tmp_path.iterdir()] == ["secret"]
 
 
-def test_unknown_routes_and_methods_answer_in_json(lab):
+def test_unknown_routes_and_methods_answer_in_json(lab: Lab) -> None:
     """There is no HTML anywhere but at home."""
     for method, path, status in [("GET", "/nowhere", 404), ("DELETE", "/v0.10/task_list", 405), ("GET", "//", 404)]:
         answer = lab.raw(method, path)
@@ -236,7 +244,7 @@ def test_unknown_routes_and_methods_answer_in_json(lab):
     assert lab.raw("GET", "/").status_code == 200
 
 
-def test_large_directory_is_listed_quickly(lab):
+def test_large_directory_is_listed_quickly(lab: Lab) -> None:
     """Twenty thousand files are listed whole."""
     for number in range(20_000):
         os.close(os.open(lab.source / f"{number:05}", os.O_CREAT | os.O_WRONLY))

@@ -1,12 +1,21 @@
 """Submitting: what is accepted, once, and what is refused."""
 
+from __future__ import annotations
+
 import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import globus_sdk
 import pytest
 
+if TYPE_CHECKING:
+    from tests.emulator.conftest import Lab
 
-def document(lab, **changes):
+Document = dict[str, Any]
+
+
+def document(lab: Lab, **changes: Any) -> Document:
     item = {"DATA_TYPE": "transfer_item", "source_path": lab.path("a"), "destination_path": lab.path("a")}
     return {
         "DATA_TYPE": "transfer",
@@ -17,17 +26,17 @@ def document(lab, **changes):
     } | changes
 
 
-def submit(lab, **changes):
+def submit(lab: Lab, **changes: Any) -> tuple[int, str]:
     answer = lab.raw("POST", "/v0.10/transfer", json=document(lab, **changes))
     return answer.status_code, answer.json()["code"]
 
 
-def test_submission_id_is_a_uuid(lab):
+def test_submission_id_is_a_uuid(lab: Lab) -> None:
     """The service makes the ids."""
     assert uuid.UUID(lab.client.get_submission_id()["value"])
 
 
-def test_accepted(lab):
+def test_accepted(lab: Lab) -> None:
     """The answer has the task's id, a version 1 UUID, and a link to it."""
     lab.put("a")
     answer = lab.raw("POST", "/v0.10/transfer", json=document(lab))
@@ -37,7 +46,7 @@ def test_accepted(lab):
     assert result["task_link"]["href"] == f"task/{result['task_id']}?format=json"
 
 
-def test_the_same_submission_id_is_the_same_task(lab):
+def test_the_same_submission_id_is_the_same_task(lab: Lab) -> None:
     """Whatever is sent with it, while the task runs and after it has ended."""
     lab.put("a")
     first = lab.client.submit_transfer(lab.data("a"))
@@ -48,7 +57,7 @@ def test_the_same_submission_id_is_the_same_task(lab):
     assert set(answer.json()) == set(first.data)
 
 
-def test_identical_unfinished_paths_conflict(lab):
+def test_identical_unfinished_paths_conflict(lab: Lab) -> None:
     """One pair of paths in common is enough, until the task has ended; other owners and pairs are free."""
     lab.put("b")
     blocked = lab.submit("a")
@@ -63,7 +72,7 @@ def test_identical_unfinished_paths_conflict(lab):
     assert lab.transfer("b", "a")["status"] == "SUCCEEDED"
 
 
-def test_one_pair_twice_in_a_submission(lab):
+def test_one_pair_twice_in_a_submission(lab: Lab) -> None:
     """A repeated item is moved twice and conflicts with nothing."""
     lab.put("a")
     assert lab.transfer("a", "a")["files_transferred"] == 2
@@ -116,24 +125,24 @@ def test_one_pair_twice_in_a_submission(lab):
         {"item": {"DATA_TYPE": "delete_item"}},
     ],
 )
-def test_bad_documents_are_400(lab, changes):
+def test_bad_documents_are_400(lab: Lab, changes: dict[str, Any]) -> None:
     """Nothing is made up for a document that is wrong, and nothing breaks."""
     assert submit(lab, **changes) == (400, "ClientError.BadRequest")
     assert list(lab.client.task_list()) == []
 
 
-def test_no_items_has_a_code_of_its_own(lab):
+def test_no_items_has_a_code_of_its_own(lab: Lab) -> None:
     """An empty DATA is the one 400 that the contract names."""
     assert submit(lab, DATA=[]) == (400, "ClientError.BadRequest.NoTransferItems")
 
 
-def test_unknown_endpoints_are_404(lab):
+def test_unknown_endpoints_are_404(lab: Lab) -> None:
     """Both ends must exist."""
     for end in ("source_endpoint", "destination_endpoint"):
         assert submit(lab, **{end: str(uuid.uuid4())}) == (404, "EndpointNotFound")
 
 
-def test_unknown_and_old_fields_are_ignored(lab):
+def test_unknown_and_old_fields_are_ignored(lab: Lab) -> None:
     """Older clients send more than the contract has, and null for what is not set."""
     lab.put("a")
     extra = {"perf_cc": 4, "skip_activation_check": True, "deadline": None, "label": None, "sync_level": None}
@@ -144,19 +153,19 @@ def test_unknown_and_old_fields_are_ignored(lab):
     "body",
     [b"", b"{", b"[]", b"5", b"\xff", b'{"submission_id": "\\ud800"}', b"[" * 100_000, b'{"a":' * 5000, b"1" * 10_000],
 )
-def test_bodies_that_are_no_document_are_400(lab, body):
+def test_bodies_that_are_no_document_are_400(lab: Lab, body: bytes) -> None:
     """Whatever the bytes, the answer is an error document."""
     answer = lab.raw("POST", "/v0.10/transfer", data=body)
     assert (answer.status_code, answer.json()["code"]) == (400, "ClientError.BadRequest")
 
 
-def test_a_body_that_is_too_large_is_refused(lab):
+def test_a_body_that_is_too_large_is_refused(lab: Lab) -> None:
     """Memory is bounded."""
     answer = lab.raw("POST", "/v0.10/transfer", data=b" " * (65 * 1024 * 1024))
     assert (answer.status_code, answer.json()["code"]) == (413, "RequestEntityTooLarge")
 
 
-def test_more_than_the_pending_limit_is_refused(make_lab):
+def test_more_than_the_pending_limit_is_refused(make_lab: Callable[..., Lab]) -> None:
     """Three are active and a hundred wait; there is no room for more."""
     lab = make_lab()
     for number in range(103):

@@ -201,7 +201,8 @@ class Engine:
             # A defect of ours must not stop the queue: the task backs off as from any other trouble.
             logger.exception("Round of task %s failed", slot.number)
             trouble = Event(time.time(), Code.UNKNOWN, is_error=True, details="Internal error", backs_off=True)
-            self._store.record(slot.number, events=[trouble], counters={"faults": 1})
+            columns = {"error_code": trouble.code, "error_time": trouble.time}
+            self._store.record(slot.number, events=[trouble], counters={"faults": 1}, columns=columns)
             end = RoundEnd(faults=1)
         with self._changed:
             slot.running = False

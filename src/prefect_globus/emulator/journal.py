@@ -71,6 +71,7 @@ class Journal:
 
     def commit(self) -> None:
         """Write everything gathered. Work that was done pushes the deadline (task-behavior.txt 3)."""
+        self._control.bytes_in_flight = 0  # before they are counted: better a moment too few than too many
         if any(result.outcome is not Outcome.PENDING for result in self._results):
             self._push_deadline()
             self._report_progress()
@@ -85,7 +86,6 @@ class Journal:
             )
         self._results, self._found, self._events = [], [], []
         self._counters, self._columns = Counter(), {}
-        self._control.bytes_in_flight = 0
         self._committed_at = time.monotonic()
 
     def _push_deadline(self) -> None:

@@ -253,7 +253,6 @@ def _copy(source: int, target: int, size: int, digest: Digest | None, control: C
             os.ftruncate(target, 0)
             os.lseek(source, 0, os.SEEK_SET)
             os.lseek(target, 0, os.SEEK_SET)
-            control.bytes_in_flight = 0
     written = 0
     while written <= size and (data := os.read(source, min(control.chunk, size - written + 1))):
         if digest:

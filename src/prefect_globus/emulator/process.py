@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import selectors
 import shutil
 import signal
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 SERVICES = ("TRANSFER", "AUTH", "TIMER")
 READY = "Globus emulator ready at "
+COLLECTION_LINE = re.compile(r"  (.*?)  ([0-9a-f-]{36})  ")
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 
@@ -74,7 +76,7 @@ class Emulator:
                 raise EmulatorProcessError(said or f"The emulator was not ready after {START_SECONDS:.0f} seconds")
         self.url = lines[0].removeprefix(READY)
         self._port = int(self.url.rpartition(":")[2])
-        self.collections = dict(line.split("  ")[1:3] for line in lines[1:])
+        self.collections = {found[1]: found[2] for line in lines[1:] if (found := COLLECTION_LINE.match(line))}
         return self
 
     def kill(self) -> None:

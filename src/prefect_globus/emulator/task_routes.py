@@ -162,9 +162,9 @@ def update(call: Call) -> Document:
     """Answer PUT task/ID: label and deadline, only of a task that is not over [inferred: 400 otherwise]."""
     task = _task(call)
     changed = task.status is Status.ACTIVE
-    deadline = read_deadline(call.body)
+    label, deadline = read_label(call.body), read_deadline(call.body)
     if "label" in call.body:
-        changed &= call.site.engine.set_label(task, read_label(call.body))
+        changed &= call.site.engine.set_label(task, label)
     if deadline is not None:
         changed &= call.site.engine.set_deadline(task, deadline)
     if not changed:

@@ -94,14 +94,14 @@ class Round:
         endpoint = self._task.source_endpoint if fault.on_source else self._task.destination_endpoint
         path = work.source_path if fault.on_source else work.destination_path
         details = f"Error (transfer)\nEndpoint: {endpoint}\nFile: {path}\nMessage: {fault.message}\n"
-        skipped = fault.is_skippable(self._task.options)
+        skipped, fatal = fault.is_skippable(self._task.options), fault.is_fatal(self._task.options)
         if skipped:
             self._skipped += 1
             result = Result(work.seq, work.kind, Outcome.SKIPPED, error_code=fault.code, error_details=details)
             self._journal.result(result, subtasks_skipped_errors=1)
         else:
             self._faults += 1
-        if self._faults + self._skipped <= self._policy.events_per_round:
+        if fatal or (self._skipped if skipped else self._faults) <= self._policy.events_per_round:
             self._journal.event(Event(time.time(), fault.code, is_error=True, details=details, backs_off=not skipped))
 
     def _do(self, work: Work) -> None:
