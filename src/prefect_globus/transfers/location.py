@@ -7,7 +7,7 @@ import re
 from typing import Any, Self
 from uuid import UUID
 
-from pydantic import model_serializer, model_validator
+from pydantic import field_validator, model_serializer, model_validator
 
 from prefect_globus.transfers.errors import InvalidLocationError, InvalidTransferIdError, OverlappingLocationsError
 from prefect_globus.transfers.records import Record
@@ -36,11 +36,11 @@ class Location(Record):
         """
         if isinstance(text, Location):
             return text
-        collection, colon, path = text.strip().partition(":")
+        collection, colon, path = text.partition(":")
         if not colon:
             raise InvalidLocationError(text=text, reason="there is no ':' between the collection and the path")
         try:
-            uuid = UUID(collection)
+            uuid = UUID(collection.strip())  # but a path keeps its blanks: they are part of a name
         except ValueError:
             raise InvalidLocationError(text=text, reason=f"{collection!r} is not a UUID") from None
         return cls(collection=uuid, path=_normal_path(path, text))
@@ -52,6 +52,11 @@ class Location(Record):
             parsed = cls.parse(value)
             return {"collection": parsed.collection, "path": parsed.path}
         return value
+
+    @field_validator("path")
+    @classmethod
+    def _normal(cls, path: str) -> str:
+        return _normal_path(path, path)
 
     @model_serializer
     def _to_text(self) -> str:
