@@ -44,7 +44,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
     yield start
     for process in started:
-        process.kill()
+        process.terminate()
         process.communicate()
 
 

@@ -17,7 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.emulator.conftest import Lab
 
-FILES = 3000
+FILES = 2000
 
 
 def is_alive(pid: int) -> bool:
@@ -29,14 +29,15 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("shape", ["tree", "items"])
-def test_a_killed_transfer_goes_on(make_lab: Callable[..., Lab], shape: str) -> None:
+@pytest.mark.parametrize("sync_level", [None, 3])
+def test_a_killed_transfer_goes_on(make_lab: Callable[..., Lab], shape: str, sync_level: int | None) -> None:
     """Killed several times in the middle, it ends with exact counters and an exact list of what was moved."""
     lab = make_lab(time_scale=100)
     names = [f"t/d{number % 30}/f{number}" for number in range(FILES)]
     for name in names:
         lab.put(name, b"x" * random.randrange(100))
     size = sum((lab.source / name).stat().st_size for name in names)
-    data = lab.data("t") if shape == "tree" else lab.data(*names)
+    data = lab.data(*(["t"] if shape == "tree" else names), sync_level=sync_level)
     task_id = lab.client.submit_transfer(data)["task_id"]
     for _ in range(4):
         time.sleep(random.uniform(0, 0.15))
@@ -45,6 +46,7 @@ def test_a_killed_transfer_goes_on(make_lab: Callable[..., Lab], shape: str) -> 
     task = lab.wait(task_id)
     assert (task["status"], task["faults"]) == ("SUCCEEDED", 0)
     assert (task["files"], task["files_transferred"], task["bytes_transferred"]) == (FILES, FILES, size)
+    assert task["files_skipped"] == 0
     directories = 31 if shape == "tree" else 0
     assert task["directories"] == directories
     subtasks = FILES + directories if shape == "tree" else 2 * FILES
@@ -124,7 +126,9 @@ def test_the_emulator_ends_with_its_parent(tmp_path: Path) -> None:
         "    print(emulator.pid, flush=True)\n"
         "    time.sleep(60)\n"
     )
-    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program], env=os.environ | {"TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, text=True
+    )
     with parent, parent.stdout as output:
         child = int(output.readline())
         assert is_alive(child)

@@ -74,7 +74,7 @@ CREATE TABLE work (
     task INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     kind TEXT NOT NULL,           -- item -> file | directory, once it was looked at
-    outcome TEXT NOT NULL,        -- pending -> done | unchanged | skipped
+    outcome TEXT NOT NULL,        -- pending -> moving -> done | unchanged | skipped
     source_path TEXT NOT NULL,
     destination_path TEXT NOT NULL,
     recursive INTEGER,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RESULTS_PER_COMMIT = 500
 SECONDS_PER_COMMIT = 0.2
+ENDED = frozenset({Outcome.DONE, Outcome.UNCHANGED, Outcome.SKIPPED})
 SHORTEST_PROGRESS_INTERVAL = 1.0
 
 
@@ -72,7 +73,7 @@ class Journal:
     def commit(self) -> None:
         """Write everything gathered. Work that was done pushes the deadline (task-behavior.txt 3)."""
         self._control.bytes_in_flight = 0  # before they are counted: better a moment too few than too many
-        if any(result.outcome is not Outcome.PENDING for result in self._results):
+        if any(result.outcome in ENDED for result in self._results):
             self._push_deadline()
             self._report_progress()
         if self._results or self._found or self._events or self._counters or self._columns:

@@ -44,9 +44,10 @@ class Kind(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a piece of work stands: PENDING becomes any of the others, once."""
+    """How a piece of work stands: PENDING or MOVING becomes one of the rest, once."""
 
     PENDING = "pending"
+    MOVING = "moving"  # the sync level has decided; after a crash it would see our own file and decide otherwise
     DONE = "done"
     UNCHANGED = "unchanged"  # left alone by the sync level
     SKIPPED = "skipped"  # given up by skip_source_errors
@@ -213,9 +214,10 @@ class Work(NamedTuple):
     kind: Kind
     source_path: str
     destination_path: str
-    recursive: bool | None
-    external_checksum: str | None
-    checksum_algorithm: str | None
+    recursive: bool | None = None
+    external_checksum: str | None = None
+    checksum_algorithm: str | None = None
+    is_decided: bool = False  # that it is to be moved, whatever the sync level
 
 
 class Result(NamedTuple):

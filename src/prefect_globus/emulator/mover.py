@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CHUNK = 4 * 1024 * 1024
 SMALL = 64 * 1024
 OPEN_PART = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+LEVEL_EXISTS, LEVEL_SIZE, LEVEL_TIME, LEVEL_CHECKSUM = range(4)
 # External checksums are MD5 unless said otherwise (contract section 3). What Globus records for its own verification
 # is not known; we take the same. [inferred]
 DEFAULT_ALGORITHM = "MD5"
@@ -103,14 +104,18 @@ class Source(NamedTuple):
     status: os.stat_result
 
 
-class Moved(NamedTuple):
-    """What moving a file came to."""
+class Comparison(NamedTuple):
+    """What the sync level found."""
 
-    changed: bool
-    size: int = 0
+    differs: bool
+    bytes_checksummed: int = 0
+
+
+class Moved(NamedTuple):
+    """The checksum that was taken of a moved file, if there was reason to."""
+
     checksum: str | None = None
     algorithm: str | None = None
-    bytes_checksummed: int = 0
 
 
 class Digest:
@@ -155,28 +160,36 @@ class Mover:
         self._part = part
         self._control = control
 
+    def compare(self, source: Source, target: Target) -> Comparison:
+        """Tell whether a file has to be moved (contract section 3, sync_level). Raises OSError, and as `move`."""
+        level, there = self._options.sync_level, target.status
+        if level is None or there is None or not stat.S_ISREG(there.st_mode):
+            return Comparison(differs=True)
+        if level == LEVEL_EXISTS:
+            return Comparison(differs=False)
+        if level == LEVEL_TIME:
+            return Comparison(source.status.st_mtime_ns > there.st_mtime_ns)
+        if level == LEVEL_SIZE or source.status.st_size != there.st_size:
+            return Comparison(source.status.st_size != there.st_size)
+        return Comparison(not _is_same_content(source, target, self._control), there.st_size)
+
     def move(self, source: Source, target: Target, work: Work) -> Moved:
-        """Move one file unless the sync level finds that it is there already.
+        """Move one file.
 
         Raises:
             MoveError: with a Globus code.
             OSError: as the system says.
             InterruptedMoveError: if the task is to stop; nothing is left behind.
         """
-        level = self._options.sync_level
-        checksummed = _bytes_to_checksum(source, target, level)
-        if level is not None and not _differs(source, target, level, self._control):
-            return Moved(changed=False, bytes_checksummed=checksummed)
         try:
-            checksum, algorithm = self._write_part(source, target, work)
+            moved = self._write_part(source, target, work)
             os.rename(self._part, target.name, src_dir_fd=target.directory, dst_dir_fd=target.directory)
         except BaseException:
             remove_part(target.directory, self._part)
             raise
-        return Moved(True, source.status.st_size, checksum, algorithm, checksummed)
+        return moved
 
-    def _write_part(self, source: Source, target: Target, work: Work) -> tuple[str | None, str | None]:
-        """Write the unfinished file; return its checksum and algorithm, if there was reason to take one."""
+    def _write_part(self, source: Source, target: Target, work: Work) -> Moved:
         digest = None
         if self._options.verify_checksum or work.external_checksum is not None:
             digest = Digest(work.checksum_algorithm or DEFAULT_ALGORITHM)
@@ -191,7 +204,7 @@ class Mover:
                 os.utime(descriptor, ns=(source.status.st_atime_ns, source.status.st_mtime_ns))
         finally:
             os.close(descriptor)
-        return (digest.hexdigest(), digest.algorithm) if digest else (None, None)
+        return Moved(digest.hexdigest(), digest.algorithm) if digest else Moved()
 
     def _verify(self, digest: Digest, written: int, external_checksum: str | None) -> None:
         checksum = digest.hexdigest()
@@ -211,29 +224,7 @@ def remove_part(directory: int, part: str) -> None:
         return
 
 
-LEVEL_EXISTS, LEVEL_SIZE, LEVEL_TIME, LEVEL_CHECKSUM = range(4)
-
-
-def _bytes_to_checksum(source: Source, target: Target, level: int | None) -> int:
-    is_same_size = target.status is not None and source.status.st_size == target.status.st_size
-    return source.status.st_size if level == LEVEL_CHECKSUM and is_same_size else 0
-
-
-def _differs(source: Source, target: Target, level: int, control: Control) -> bool:
-    """Tell whether a file has to be moved (contract section 3, sync_level)."""
-    there = target.status
-    if there is None or not stat.S_ISREG(there.st_mode):
-        return True
-    if level == LEVEL_EXISTS:
-        return False
-    if level == LEVEL_TIME:
-        return source.status.st_mtime_ns > there.st_mtime_ns
-    if source.status.st_size != there.st_size:
-        return True
-    return level == LEVEL_CHECKSUM and not _same_content(source, target, control)
-
-
-def _same_content(source: Source, target: Target, control: Control) -> bool:
+def _is_same_content(source: Source, target: Target, control: Control) -> bool:
     descriptor = os.open(target.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=target.directory)
     try:
         there = Digest(DEFAULT_ALGORITHM).of_file(descriptor, control)

@@ -42,7 +42,8 @@ SET_RESULT = """UPDATE work SET kind = ?, outcome = ?, size = ?, checksum = ?,
     checksum_algorithm = COALESCE(?, checksum_algorithm), error_code = ?, error_details = ?, error_time = ?
     WHERE task = ? AND seq = ?"""
 ADD_EVENT = "INSERT INTO events (task, time, code, is_error, details, backs_off) VALUES (?, ?, ?, ?, ?, ?)"
-WORK_COLUMNS = "seq, kind, source_path, destination_path, recursive, external_checksum, checksum_algorithm"
+WORK_COLUMNS = "seq, kind, source_path, destination_path, recursive, external_checksum, checksum_algorithm, outcome"
+UNFINISHED = "outcome IN ('pending', 'moving')"
 
 # Which counter takes what was pending when a task ends early. Any other code is a failure.
 REMAINDER = {Code.CANCELED: "subtasks_canceled", Code.EXPIRED: "subtasks_expired"}
@@ -127,7 +128,7 @@ class TaskStore:
     def pending(self, number: int, after: int, limit: int) -> list[Work]:
         """Return up to `limit` pieces of pending work that follow the piece `after`, in order."""
         found = self._database.rows(
-            f"SELECT {WORK_COLUMNS} FROM work WHERE task = ? AND seq > ? AND outcome = 'pending' ORDER BY seq LIMIT ?",  # noqa: S608 -- a constant
+            f"SELECT {WORK_COLUMNS} FROM work WHERE task = ? AND seq > ? AND {UNFINISHED} ORDER BY seq LIMIT ?",  # noqa: S608 -- a constant
             (number, after, limit),
         )
         return [_work(row) for row in found]
@@ -212,7 +213,8 @@ class TaskStore:
     def pending_destinations(self, number: int) -> Iterable[str]:
         """Return where the pending work of a task was to be written."""
         found = self._database.rows(
-            "SELECT destination_path FROM work WHERE task = ? AND outcome = 'pending'", (number,)
+            f"SELECT destination_path FROM work WHERE task = ? AND {UNFINISHED}",  # noqa: S608 -- a constant
+            (number,),
         )
         return [row[0] for row in found]
 
@@ -248,7 +250,7 @@ def _add_work(connection: sqlite3.Connection, number: int, first: int, work: Ite
 
 
 def _work_row(number: int, work: Work) -> tuple[Any, ...]:
-    seq, kind, *rest = work
+    seq, kind, *rest, _ = work
     return (number, seq, kind, Outcome.PENDING, *rest)
 
 
@@ -288,7 +290,7 @@ def _task(row: sqlite3.Row) -> Task:
 
 
 def _work(row: sqlite3.Row) -> Work:
-    seq, kind, source, destination, recursive, checksum, algorithm = row
-    return Work(
-        seq, Kind(kind), source, destination, None if recursive is None else bool(recursive), checksum, algorithm
-    )
+    seq, kind, source, destination, recursive, checksum, algorithm, outcome = row
+    is_recursive = None if recursive is None else bool(recursive)
+    is_decided = outcome == Outcome.MOVING
+    return Work(seq, Kind(kind), source, destination, is_recursive, checksum, algorithm, is_decided)

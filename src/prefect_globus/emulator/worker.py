@@ -15,7 +15,7 @@ from prefect_globus.emulator.journal import Journal
 from prefect_globus.emulator.model import Code, Event, Kind, Outcome, Policy, Result, Task, Work, part_name
 from prefect_globus.emulator.mover import Control, InterruptedMoveError, MoveError, Mover, Source, remove_part
 from prefect_globus.emulator.paths import FORBIDDEN_CHARACTERS, Parts, child_path, path_parts
-from prefect_globus.emulator.storage import Entry, Folder, Visit
+from prefect_globus.emulator.storage import Entry, Folder, Target, Visit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,22 +141,34 @@ class Round:
         self._control.pause(self._policy.file_delay)
         try:
             target = self._destination.target(path_parts(work.destination_path))
+            if not self._is_to_move(work, source, target):
+                return
             moved = self._mover.move(source, target, work)
         except (OSError, MoveError) as error:
             raise faults.fault_of(error) from error
-        if not moved.changed:
-            result = Result(work.seq, Kind.FILE, Outcome.UNCHANGED)
-            self._journal.result(
-                result, files_skipped=1, subtasks_succeeded=1, bytes_checksummed=moved.bytes_checksummed
-            )
-            return
         self._journal.result(
-            Result(work.seq, Kind.FILE, Outcome.DONE, moved.size, moved.checksum, moved.algorithm),
+            Result(work.seq, Kind.FILE, Outcome.DONE, source.status.st_size, moved.checksum, moved.algorithm),
             files_transferred=1,
             subtasks_succeeded=1,
-            bytes_transferred=moved.size,
-            bytes_checksummed=moved.bytes_checksummed,
+            bytes_transferred=source.status.st_size,
         )
+
+    def _is_to_move(self, work: Work, source: Source, target: Target) -> bool:
+        """Ask the sync level, once: its decision is committed before it is acted upon."""
+        if work.is_decided or self._task.options.sync_level is None:
+            return True
+        found = self._mover.compare(source, target)
+        if found.differs:
+            self._journal.result(Result(work.seq, Kind.FILE, Outcome.MOVING), bytes_checksummed=found.bytes_checksummed)
+            self._journal.commit()
+        else:
+            self._journal.result(
+                Result(work.seq, Kind.FILE, Outcome.UNCHANGED),
+                files_skipped=1,
+                subtasks_succeeded=1,
+                bytes_checksummed=found.bytes_checksummed,
+            )
+        return found.differs
 
     def _walk(self, work: Work) -> None:
         """Make a directory at the destination and find the work that is in it."""
@@ -192,7 +204,7 @@ class Round:
             raise Fault(Code.INVALID_PATH_NAME, f"Invalid path name {entry.name!r}", on_source=True)
         source = child_path(work.source_path, entry.name)
         destination = child_path(work.destination_path, entry.name)
-        return Work(0, kind, source, destination, None, None, None)
+        return Work(0, kind, source, destination)
 
     def _kind(self, entry: Entry) -> Kind | None:
         if entry.link is not None:
