@@ -198,6 +198,14 @@ def test_a_dead_item_makes_a_batch_partial() -> None:
     assert (batch.status, batch.ledger.dead, len(batch.faults)) == (BatchStatus.PARTIAL, 5, 5)
 
 
+def test_what_is_settled_is_not_set_aside() -> None:
+    batch = sent(cut()).settle(ITEMS, Settlement(status=AttemptStatus.FAILED, moved=frozenset({"a"})))
+    again = batch.set_aside(ITEMS, {"a": fault("a"), "b": fault("b"), "unknown": fault("unknown")})
+    assert (again.ledger.transferred, again.ledger.dead) == (1, 1)
+    assert [one.path for one in again.faults] == ["b"]
+    assert again.set_aside(ITEMS, {"b": fault("b")}) == again
+
+
 def test_skipped_items_leave_a_batch_done() -> None:
     batch = cut().set_aside(ITEMS, {name: fault(name, Outcome.SKIPPED) for name in NAMES})
     assert (batch.status, batch.ledger.skipped, batch.ledger.complete) == (BatchStatus.DONE, 5, True)

@@ -287,10 +287,12 @@ class Batch(Record):
     def set_aside(self, items: Sequence[Item], faults: Mapping[str, ItemFault]) -> Batch:
         """The batch with the items named in ``faults`` skipped or dead; for what needs no attempt to know."""
         outcomes = bytearray(self.outcomes)
+        found = list(self.faults)
         for index, item in enumerate(items):
             if item.path in faults and outcomes[index] == Outcome.REMAINING:
                 outcomes[index] = faults[item.path].outcome
-        return _rated(self.evolve(outcomes=bytes(outcomes), faults=(*self.faults, *faults.values())))
+                found.append(faults[item.path])
+        return _rated(self.evolve(outcomes=bytes(outcomes), faults=tuple(found)))
 
     def give_up(self) -> Self:
         """The batch as PARTIAL, for this run of the transfer."""
