@@ -70,6 +70,11 @@ def test_the_environment_comes_before_the_default(tmp_path: Path, monkeypatch: p
     assert not (tmp_path / "home").exists()
 
 
+def test_an_empty_url_of_a_form_is_the_default(tmp_path: Path) -> None:
+    SqlCheckpointStore(url=SecretStr("")).create_transfer(transfer())
+    assert (tmp_path / "home/data/prefect-globus/checkpoints.db").exists()
+
+
 def test_a_relative_file_is_one_place_whatever_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     store = SqlCheckpointStore(url=SecretStr("sqlite:///here.db"))

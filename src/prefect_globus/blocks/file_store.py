@@ -98,7 +98,10 @@ class FileCheckpointStore(CheckpointStore):
         found = []
         with self._errors():
             root = self._base / "transfers"
-            for folder in root.glob("[!.]*"):
+            folders = root.iterdir() if root.exists() else ()  # glob would take a folder it may not read for empty
+            for folder in folders:
+                if folder.name.startswith("."):
+                    continue  # deleted
                 with suppress(TransferNotFoundError):  # it is being created, or was deleted just now
                     found.append(self._transfer(folder))
         return iter(sorted(found, key=lambda transfer: (-transfer.created_at.timestamp(), transfer.id)))

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, ClassVar, Self
 
 from prefect_sqlalchemy import SqlAlchemyConnector  # type: ignore[import-untyped]
-from pydantic import ConfigDict, Field, SecretStr, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 from sqlalchemy import URL, Connection, Row, case, delete, func, select, update
 
 from prefect_globus.blocks.checkpoints import CheckpointStore
@@ -80,6 +80,12 @@ class SqlCheckpointStore(CheckpointStore):
         title="Database URL",
         description="Instead of a connector: sqlite:////path/to/file.db or postgresql://user:password@host/database.",
     )
+
+    @field_validator("url")
+    @classmethod
+    def _given(cls, url: SecretStr | None) -> SecretStr | None:
+        """An empty field of a form is none at all."""
+        return url if url and url.get_secret_value().strip() else None
 
     @model_validator(mode="after")
     def _one_database(self) -> Self:
