@@ -28,7 +28,7 @@ class World:
     folder: Path
     emulator: Emulator
     prefect_api: str
-    transfer_ids: list[str] = field(default_factory=list)
+    drivers: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
     def source(self) -> Path:
@@ -66,7 +66,9 @@ class World:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content.encode() if isinstance(content, str) else content)
 
-    def run(self, transfer_id: str = "test", *, source: str = "/", destination: str = "/", **options: Any) -> TransferResult:
+    def run(
+        self, transfer_id: str = "test", *, source: str = "/", destination: str = "/", **options: Any
+    ) -> TransferResult:
         """Run the flow in this process."""
         return resumable_transfer(
             self.location("source", source),
@@ -93,6 +95,7 @@ class World:
         process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=self.folder
         )
+        self.drivers.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "begins\n", process.stdout.read()
         return process
@@ -142,6 +145,8 @@ def world(tmp_path: Path, prefect_api: str, emulator_options: dict[str, Any]) ->
         running_emulator(folders, state=tmp_path / "globus.db", **emulator_options) as emulator,
         temporary_settings(settings),
     ):
-        yield World(tmp_path, emulator, prefect_api)
-
-
+        world = World(tmp_path, emulator, prefect_api)
+        yield world
+        for driver in world.drivers:
+            driver.kill()
+            driver.communicate()

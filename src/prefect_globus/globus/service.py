@@ -17,6 +17,9 @@ from prefect_globus.transfers.location import Location
 from prefect_globus.transfers.records import Record
 
 
+_QUICK_RETRIES = 2
+
+
 class Entry(NamedTuple):
     """One line of a directory listing (contract, section 5). Size is bytes, mtime seconds since 1970."""
 
@@ -53,6 +56,8 @@ class GlobusService:
     def __init__(self, client: globus_sdk.TransferClient) -> None:
         """Args: ``client``: used from several threads at once."""
         self._client = client
+        # the driver waits longer, as its options say, and can be stopped while it waits: globus-sdk's sleep cannot
+        client.retry_config.max_retries = _QUICK_RETRIES
 
     def check_collection(self, collection: UUID) -> None:
         """Raise GlobusNotFoundError unless the collection is known to Globus."""
