@@ -121,15 +121,15 @@ def _wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 @pytest.mark.parametrize("emulator_options", SLOW)
 def test_a_live_transfer_is_refused_and_taken_over_when_its_holder_is_dead(world: World) -> None:
     """The refusal says who drives it; the next one needs no wait after a kill, as the process is known to be gone."""
-    many_files(world, 400)
-    driver = world.drive(batch_size=10, lease_seconds=3600)
+    many_files(world, 1500)
+    driver = world.drive(batch_size=50, lease_seconds=3600)
     _wait_for(lambda: bool(list(world.store.list_transfers())) and world.store.current_lease("test") is not None)
     with pytest.raises(LeaseHeldError, match=rf"process {driver.pid}"):
-        world.run(batch_size=10)
+        world.run(batch_size=50)
     assert driver.poll() is None
     driver.kill()
     driver.communicate()
-    assert world.run(batch_size=10).status is TransferStatus.COMPLETED
+    assert world.run(batch_size=50).status is TransferStatus.COMPLETED
     check_once(world)
 
 

@@ -12,6 +12,7 @@ from pydantic import field_validator, model_serializer, model_validator
 from prefect_globus.transfers.errors import InvalidLocationError, InvalidTransferIdError, OverlappingLocationsError
 from prefect_globus.transfers.records import Record
 
+_HOME = "/~/"
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f]")
 _TRANSFER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=@:-]{0,127}")
 
@@ -95,7 +96,7 @@ def _normal_path(path: str, text: str) -> str:
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise InvalidLocationError(text=text, reason="the path has a '..'")
-    return "/" + "/".join(parts)
+    return _HOME if parts == ["~"] else "/" + "/".join(parts)
 
 
 def check_transfer_id(transfer_id: str) -> str:

@@ -158,7 +158,7 @@ class TransferOptions(Record):
             retry: 1 for the first.
             chance: a random number from 0 to 1, so that batches that failed together do not come back together.
         """
-        return min(self.retry_max_delay, self.retry_delay * 2 ** (retry - 1)) * (1 + chance / 2)
+        return min(self.retry_max_delay, self.retry_delay * 2.0 ** (retry - 1)) * (1 + chance / 2)
 
 
 WHAT_OPTIONS = frozenset(

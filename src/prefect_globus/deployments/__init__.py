@@ -1,0 +1,1 @@
+"""When transfers run: as Prefect deployments."""
