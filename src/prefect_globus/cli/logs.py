@@ -23,3 +23,5 @@ def quiet_logging() -> None:
     handler = _OneLine(logging.WARNING)
     for name in (None, "prefect._internal"):
         logging.getLogger(name).handlers = [handler]
+    # It warns of every item that is still to be sent when it is told to send them all.
+    logging.getLogger("EventsWorker").setLevel(logging.ERROR)

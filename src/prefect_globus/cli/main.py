@@ -97,7 +97,7 @@ def resume(state: State, /, transfer_id: str | None, dry_run: bool, **flags: Any
     if dry_run:
         with _reading(state) as store:
             results = [_status(store, each) for each in _to_resume(store, transfer_id)]
-        _show(results, state)
+        _show(results, state, empty="There is nothing to resume.")
         return
     with _running(state) as runner:
         if transfer_id is not None:
@@ -130,7 +130,7 @@ def list_(state: State) -> None:
         from prefect_globus.flows.control import list_transfers  # noqa: PLC0415
 
         results = list_transfers(store)
-    _show(results, state)
+    _show(results, state, empty="There are no transfers.")
 
 
 @cli.command()
@@ -275,8 +275,9 @@ def _report(outcomes: Sequence[Outcome], state: State, *, many: bool) -> None:
         raise errors[-1]
 
 
-def _show(results: Iterable[TransferResult], state: State) -> None:
-    click.echo(_json(results) if state.json else "\n".join(text.table(results)))
+def _show(results: Sequence[TransferResult], state: State, *, empty: str) -> None:
+    shown = "\n".join(text.table(results)) if results else empty
+    click.echo(_json(results) if state.json else shown)
 
 
 def _json(results: Iterable[TransferResult]) -> str:

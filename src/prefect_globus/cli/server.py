@@ -39,8 +39,13 @@ def prefect_api() -> Iterator[Callable[[], None]]:
         yield lambda: None
         return
     server = _Server()
+
+    def ready() -> None:
+        server.wait_until_answering()
+        _use(server.url)
+
     try:
-        yield server.wait_until_healthy
+        yield ready
         _flush()
     finally:
         server.stop()
@@ -50,10 +55,10 @@ class _Server:
     """`prefect server start` in a session of its own, so that Ctrl-C in a terminal is for us only."""
 
     def __init__(self) -> None:
-        self._url = f"http://{_HOST}:{_free_port()}/api"
+        port = _free_port()
+        self.url = f"http://{_HOST}:{port}/api"
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the server
-        port = self._url.removesuffix("/api").rpartition(":")[2]
-        command = [sys.executable, "-m", "prefect", "server", "start", "--host", _HOST, "--port", port, *_OPTIONS]
+        command = [sys.executable, "-m", "prefect", "server", "start", "--host", _HOST, "--port", str(port), *_OPTIONS]
         self._process = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-m", "prefect_globus.cli._supervise", "--", *command],
             stdin=subprocess.PIPE,
@@ -63,18 +68,17 @@ class _Server:
             start_new_session=True,
         )
 
-    def wait_until_healthy(self) -> None:
-        """Return when the server answers, and Prefect uses it.
+    def wait_until_answering(self) -> None:
+        """Return when the server answers.
 
         Raises:
             ServerError: it has ended, or takes too long.
         """
         give_up = time.monotonic() + _START_SECONDS
-        while not _is_healthy(self._url):
+        while not _is_healthy(self.url):
             if self._process.poll() is not None or time.monotonic() > give_up:
                 raise ServerError(f"The Prefect server did not start: {self._last_words()}")
             time.sleep(_LOOK_SECONDS)
-        _use(self._url)
 
     def stop(self) -> None:
         """End the server, as the end of our process would."""

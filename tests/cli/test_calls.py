@@ -1,0 +1,227 @@
+"""What needs no transfer to run: reading, deleting, bad input, help."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from shells import call, children, is_alive, wait_until
+
+from prefect_globus.blocks import SqlCheckpointStore
+from prefect_globus.cli import local
+from prefect_globus.cli.flags import FIELDS, Size
+from prefect_globus.cli.local import Places
+from prefect_globus.cli.main import cli
+from prefect_globus.tasks.processes import this_holder
+from prefect_globus.transfers.errors import InvalidInputError
+from prefect_globus.transfers.location import Location
+from prefect_globus.transfers.model import Transfer
+from prefect_globus.transfers.options import TransferOptions
+
+UUID = "16d793ac-4d4a-5def-8fdb-bf474230a0d0"
+COMMANDS = ["transfer", "resume", "status", "list", "cancel", "delete", "emulator", "emulator serve"]
+
+
+@pytest.fixture
+def store(here: Path) -> SqlCheckpointStore:
+    """A store with one transfer."""
+    assert here.exists()
+    made = SqlCheckpointStore()
+    source, destination = Location.parse(f"{UUID}:/a"), Location.parse(f"{UUID}:/b")
+    made.create_transfer(Transfer(id="nightly", source=source, destination=destination))
+    return made
+
+
+# --- reading
+
+
+def test_status_is_a_block_of_facts(store: SqlCheckpointStore) -> None:
+    store.acquire_lease("nightly", this_holder(), 60)
+    said = call("status", "nightly")
+    assert said.code == 0
+    assert f"Source:       {UUID}:/a\n" in said.out
+    assert f"process {os.getpid()}\n" in said.out
+    assert json.loads(call("status", "nightly", "--json").out)["status"] == "CREATED"
+
+
+@pytest.mark.usefixtures("store")
+def test_list_fits_80_columns() -> None:
+    long = "x" * 128
+    SqlCheckpointStore().create_transfer(SqlCheckpointStore().load_transfer("nightly").evolve(id=long))
+    said = call("list")
+    assert len(said.out.splitlines()) == 3
+    assert max(map(len, said.out.splitlines())) <= 80
+    assert {each["id"] for each in json.loads(call("list", "--json").out)} == {"nightly", long}
+
+
+@pytest.mark.usefixtures("here")
+def test_there_may_be_none() -> None:
+    assert call("list") == (0, "There are no transfers.\n", "")
+    assert call("list", "--json") == (0, "[]\n", "")
+    assert call("resume", "--dry-run") == (0, "There is nothing to resume.\n", "")
+
+
+@pytest.mark.usefixtures("store")
+def test_delete_forgets_the_transfer_and_the_state_of_its_emulator() -> None:
+    state = local._state("nightly")
+    state.parent.mkdir(parents=True)
+    state.touch()
+    assert call("delete", "nightly") == (0, "nightly is deleted\n", "")
+    assert not state.exists()
+    said = call("status", "nightly")
+    assert said.code == 1
+    assert said.err.startswith("Error: There is no transfer 'nightly'")
+
+
+def test_a_transfer_that_is_driven_is_not_deleted(store: SqlCheckpointStore) -> None:
+    store.acquire_lease("nightly", this_holder(), 60)
+    said = call("delete", "nightly")
+    assert said.code == 1
+    assert f"process {os.getpid()}" in said.err
+
+
+@pytest.mark.usefixtures("here")
+def test_a_database_by_flag_is_used_instead(tmp_path: Path) -> None:
+    call("list", "--database", f"sqlite:///{tmp_path / 'other.db'}")
+    assert (tmp_path / "other.db").exists()
+    said = call("list", "--database", "mysql://me:hush-hush@there/db")
+    assert said.code == 2
+    assert "hush-hush" not in said.err
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["a", "b", "--max-concurrency", "0"], "--max-concurrency: input should be greater than 0, not 0"),
+        (["a", "b", "--retry-limit", "many"], "'many' is not a valid integer"),
+        (["a", "b", "--min-size", "big"], "'big' is not a size"),
+        (["a", "b", "--sync-level", "7"], "'7' is not one of 'exists', 'size', 'mtime', 'checksum'"),
+        (["a", "b", "--id", "../x"], "'../x' cannot be a transfer id"),
+        (["a", f"{UUID}:/b"], "must both be locations"),
+        (["nowhere", "b"], "the source nowhere does not exist"),
+        (["a", "a/b"], "lies inside the source"),
+        (["a", "a"], "lies inside the source"),
+        (["a", "one.txt"], "is a file"),
+        ([f"{UUID}:/a", f"{UUID}:b"], "relative"),
+        ([f"{UUID}:/a", f"{UUID}:/a/b"], "lies inside the source"),
+        (["a"], "Missing argument 'DST'"),
+        (["a", "b", "--nonsense"], "No such option"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_made(here: Path, arguments: list[str], words: str) -> None:
+    (here / "a").mkdir()
+    (here / "one.txt").touch()
+    said = call("transfer", *arguments)
+    assert (said.code, said.out) == (2, "")
+    assert words in said.err
+    assert said.err.startswith("Error: ")
+    assert len(said.err.splitlines()) == 1
+    assert sorted(each.name for each in here.iterdir()) == ["a", "one.txt"]
+
+
+@pytest.mark.usefixtures("here")
+def test_each_bad_option_has_a_line() -> None:
+    said = call("transfer", "a", "b", "--patience", "-1", "--lease-seconds", "0")
+    assert [line.split(":")[1].strip() for line in said.err.splitlines()] == ["--patience", "--lease-seconds"]
+
+
+@pytest.mark.usefixtures("here")
+def test_debug_shows_the_traceback() -> None:
+    assert "Traceback" not in call("status", "nightly").err
+    assert "Traceback" in call("status", "nightly", "--debug").err
+
+
+# --- flags
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_80_columns(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    said = call(*command.split(), "--help")
+    assert said.code == 0
+    assert max(map(len, said.out.splitlines())) <= 80
+
+
+def test_every_option_is_a_flag() -> None:
+    options = {name for each in cli.commands["transfer"].params for name in each.opts}
+    assert {"--" + name.replace("_", "-") for name in FIELDS} <= options
+    assert FIELDS.keys() == TransferOptions.model_fields.keys() - {"progress_callback", "filter_callback"}
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("0", 0), ("500", 500), ("500MiB", 500 << 20), ("1.5k", 1500), ("2 TB", 2 * 10**12)]
+)
+def test_sizes_may_have_a_unit(text: str, number: int) -> None:
+    assert Size().convert(text, None, None) == number
+
+
+def test_a_size_is_no_word() -> None:
+    with pytest.raises(click.BadParameter):
+        Size().convert("MiB", None, None)
+
+
+# --- plain places
+
+
+def test_a_folder_is_its_own_collection(here: Path) -> None:
+    (here / "a").mkdir()
+    places = Places.of("a", "b/c")
+    assert places is not None
+    assert places.source == (here.resolve() / "a", "/")
+    assert places.destination == (here.resolve() / "b" / "c", "/")
+    assert places.source.location == Places.of("./a/", "d").source.location  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("destination", "folder", "path"),
+    [("b", "b", "/one.txt"), ("new/", "new", "/one.txt"), ("two.txt", "", "/two.txt"), ("x/two.txt", "x", "/two.txt")],
+)
+def test_a_file_is_in_the_collection_of_its_folder(here: Path, destination: str, folder: str, path: str) -> None:
+    (here / "one.txt").touch()
+    (here / "b").mkdir()
+    places = Places.of("one.txt", destination)
+    assert places is not None
+    assert places.source == (here.resolve(), "/one.txt")
+    assert places.destination == (here.resolve() / folder, path)
+
+
+def test_a_link_does_not_hide_that_a_destination_is_inside(here: Path) -> None:
+    (here / "a").mkdir()
+    (here / "link").symlink_to(here / "a")
+    with pytest.raises(InvalidInputError, match="lies inside the source"):
+        Places.of("a", "link/b")
+
+
+def test_the_state_of_a_file_next_to_its_copy_has_one_collection(here: Path) -> None:
+    (here / "one.txt").touch()
+    places = Places.of("one.txt", "two.txt")
+    assert places is not None
+    assert len(places.specs) == 1
+
+
+# --- the supervisor
+
+
+def test_a_supervised_process_ends_with_the_pipe(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "prefect_globus.cli._supervise", "--", "sleep", "1000"]
+    supervisor = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=tmp_path)
+    wait_until(lambda: children(supervisor.pid), "the child")
+    (child,) = children(supervisor.pid)
+    assert supervisor.stdin is not None
+    supervisor.stdin.close()
+    supervisor.wait(10)
+    assert not is_alive(child)
+
+
+def test_a_supervisor_ends_as_its_child_does(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "prefect_globus.cli._supervise", "--", "sh", "-c", "exit 3"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=tmp_path) as supervisor:
+        assert supervisor.wait(10) == 3
