@@ -146,8 +146,8 @@ def test_a_store_that_cannot_be_opened(world: World) -> None:
     """A path that is no database."""
     (world.folder / "text").write_text("this is no database, and longer than the header of one " * 100)
     for url in (f"sqlite:///{world.folder / 'text'}", f"sqlite:///{world.folder / 'text' / 'below'}"):
+        store = SqlCheckpointStore(url=url)
         with pytest.raises(errors.StoreUnavailableError):
-            store = SqlCheckpointStore(url=url)
             call(world, world.location("source"), world.location("destination"), checkpoints=store)
 
 

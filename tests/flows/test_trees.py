@@ -8,9 +8,9 @@ import unicodedata
 
 import pytest
 
-from support.world import World, tree
 from prefect_globus import TransferStatus
 from prefect_globus.transfers.errors import TransferFailedError
+from support.world import World, tree
 
 NAMES = [
     "plain.txt",

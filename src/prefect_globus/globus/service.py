@@ -16,7 +16,6 @@ from prefect_globus.transfers.items import ItemType
 from prefect_globus.transfers.location import Location
 from prefect_globus.transfers.records import Record
 
-
 _QUICK_RETRIES = 2
 
 
