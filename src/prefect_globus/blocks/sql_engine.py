@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from platformdirs import user_data_path
 from prefect_sqlalchemy import SqlAlchemyConnector  # type: ignore[import-untyped]
@@ -40,6 +41,7 @@ _WRITES = "prefect_globus_writes"  # execution option: this transaction will wri
 # Blocks are copied and pickled by Prefect, engines cannot be: so they are kept here, by URL.
 _engines: dict[str, Engine] = {}
 _engines_lock = Lock()
+_turns: WeakKeyDictionary[Engine, Lock] = WeakKeyDictionary()
 
 
 def default_url() -> URL:
@@ -138,8 +140,20 @@ def transaction(engine: Engine, store: str, *, writes: bool) -> Iterator[Connect
     options: dict[str, Any] = {_WRITES: writes}
     if engine.dialect.name == "postgresql" and not writes:
         options["isolation_level"] = "REPEATABLE READ"
-    with errors_of(store), engine.connect() as connection, connection.execution_options(**options).begin():
+    with (
+        errors_of(store),
+        _turn(engine, writes=writes),
+        engine.connect() as connection,
+        connection.execution_options(**options).begin(),
+    ):
         yield connection
+
+
+def _turn(engine: Engine, *, writes: bool) -> AbstractContextManager[object]:
+    """Let the threads of this process write to SQLite in turn: its own waiting is a sleep of growing length."""
+    if writes and engine.dialect.name == "sqlite":
+        return _turns.setdefault(engine, Lock())
+    return nullcontext()
 
 
 @contextmanager
