@@ -17,10 +17,8 @@ _PATIENCE_SECONDS = 10.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class InterruptedRunError(click.ClickException):
-    """The run was told to stop."""
-
-    exit_code = INTERRUPTED
+class InterruptedRunError(Exception):
+    """The run was told to stop, and has said so."""
 
 
 class Interruption:
@@ -29,18 +27,19 @@ class Interruption:
     def __init__(self) -> None:
         self.transfer_id: str | None = None
         self._seen = threading.Event()
+        self._unsaid = threading.Semaphore()
 
     @property
     def seen(self) -> bool:
         """Whether a signal has come."""
         return self._seen.is_set()
 
-    @property
-    def message(self) -> str:
-        """What to tell the user."""
-        if self.transfer_id is None:
-            return "Interrupted."
-        return f"Interrupted. Resume with: prefect-globus resume {self.transfer_id}"
+    def say(self) -> None:
+        """Tell the user, once, whichever thread comes first."""
+        if self._unsaid.acquire(blocking=False):
+            known = self.transfer_id is not None
+            hint = f" Resume with: prefect-globus resume {self.transfer_id}" if known else ""
+            click.echo(f"Interrupted.{hint}", err=True)
 
     def watch(self, pipe: int) -> None:
         """Read the numbers of the signals that come from ``pipe``; leave when the run does not end by itself."""
@@ -55,7 +54,7 @@ class Interruption:
 
     def _leave(self) -> None:
         # All that must last is in the store, and our children end with the pipes that we hold.
-        click.echo(self.message, err=True)
+        self.say()
         sys.stdout.flush()
         os._exit(INTERRUPTED)
 
@@ -79,7 +78,8 @@ def interruptible() -> Iterator[Interruption]:
         yield interruption
     except BaseException as error:
         if interruption.seen or not isinstance(error, Exception):
-            raise InterruptedRunError(interruption.message) from None
+            interruption.say()
+            raise InterruptedRunError from None
         raise
 
 

@@ -9,6 +9,9 @@ import click
 # What these say of an exception, our own line says better; their tracebacks are in Prefect's record of the run.
 _ENGINES = frozenset({"flow_engine", "task_engine"})
 
+# The one warns of what is still to be sent when it is told to send it all, the other of each request that it repeats.
+_TALKATIVE = ("EventsWorker", "globus_sdk")
+
 
 class _OneLine(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
@@ -23,5 +26,5 @@ def quiet_logging() -> None:
     handler = _OneLine(logging.WARNING)
     for name in (None, "prefect._internal"):
         logging.getLogger(name).handlers = [handler]
-    # It warns of every item that is still to be sent when it is told to send them all.
-    logging.getLogger("EventsWorker").setLevel(logging.ERROR)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -182,12 +182,10 @@ def _explain(error: Exception, state: State) -> int:
     """Say what went wrong; return the exit status."""
     if state.debug:
         traceback.print_exception(error)
-    if isinstance(error, InterruptedRunError):
-        click.echo(error.message, err=True)
-    elif isinstance(error, click.exceptions.NoArgsIsHelpError):
-        error.show()
-    elif isinstance(error, click.Abort):
+    if isinstance(error, (InterruptedRunError, click.Abort)):
         return INTERRUPTED
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
     else:
         for line in _words(error):
             click.echo(f"Error: {line}", err=True)
@@ -208,7 +206,7 @@ def _words(error: Exception) -> list[str]:
 def _running(state: State) -> Iterator[Runner]:
     """What runs transfers, with Prefect around it."""
     _configure(state)
-    with interruptible() as interruption, prefect_api() as ready:
+    with interruptible() as interruption, prefect_api(quiet=state.quiet) as ready:
         from prefect_globus.cli.runs import Runner  # noqa: PLC0415
 
         if not state.verbose:
@@ -231,6 +229,8 @@ def _reading(state: State) -> Iterator[CheckpointStore]:
 
 
 def _configure(state: State) -> None:
+    """Set what must be set before Prefect is imported."""
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect would explain its telemetry in the middle of a first run
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     if state.database is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,7 @@ from prefect_globus.transfers.options import ProgressCallback
 
 _LINE_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
+_RATE_SECONDS = 30.0
 
 
 @contextmanager
@@ -35,29 +37,30 @@ def shown_progress(is_scanning: Callable[[], bool], *, quiet: bool, plain: bool)
 
 
 class _Pace:
-    """Turns the callback's counts into words, with the rate and the time left of this run."""
+    """Turns the callback's counts into words, with the rate of the last half minute and the time left at that rate."""
 
     def __init__(self, is_scanning: Callable[[], bool]) -> None:
         self._is_scanning = is_scanning
         self._looked = 0.0
-        self._began: tuple[float, int, int] | None = None
+        self._past: deque[tuple[float, int, int]] = deque()
         self.scanning = True
 
     def words(self, current: int, total: int, moved: int) -> str:
         """The counts, and what follows from them."""
         moment = time.monotonic()
         self._look(moment)
-        if self._began is None:
-            self._began = (moment, current, moved)
-        began, first, before = self._began
-        seconds = moment - began
+        self._past.append((moment, current, moved))
+        while moment - self._past[0][0] > _RATE_SECONDS:
+            self._past.popleft()
+        then, before, moved_before = self._past[0]
+        seconds = moment - then
         words = [f"{current} of {total}{'+' if self.scanning else ''} items", size(moved)]
-        if seconds > 0 and moved > before:
-            words.append(f"{size((moved - before) / seconds)}/s")
+        if seconds > 0:
+            words.append(f"{size(max(0, moved - moved_before) / seconds)}/s")
         if self.scanning:
             words.append("still scanning")
-        elif seconds > 0 and first < current < total:
-            words.append(f"{span((total - current) * seconds / (current - first))} left")
+        elif before < current < total:
+            words.append(f"{span((total - current) * seconds / (current - before))} left")
         return ", ".join(words)
 
     def _look(self, moment: float) -> None:

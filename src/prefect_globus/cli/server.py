@@ -11,12 +11,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import click
 
 _START_SECONDS = 180.0
 _STOP_SECONDS = 8.0
+_FLUSH_SECONDS = 3.0
 _LOOK_SECONDS = 0.1
 _HOST = "127.0.0.1"
 _OPTIONS = ("--no-ui", "--no-scheduler", "--no-late-runs")
@@ -28,27 +29,31 @@ class ServerError(click.ClickException):
 
 
 @contextmanager
-def prefect_api() -> Iterator[Callable[[], None]]:
+def prefect_api(*, quiet: bool) -> Iterator[Callable[[], None]]:
     """Have a Prefect API for as long as the block lasts; call what it gets before using it.
 
     A server takes seconds to start, in which the caller has other things to do.
+
+    Args:
+        quiet: do not say that a server is started.
     """
     from prefect.settings import get_current_settings  # noqa: PLC0415 - Prefect takes seconds to import
 
     if get_current_settings().api.url is not None:
         yield lambda: None
         return
-    server = _Server()
+    if not quiet:
+        click.echo("Starting a Prefect server for this run; PREFECT_API_URL would name another.", err=True)
+    with ExitStack() as stack:
+        server = _Server()
+        stack.callback(server.stop)
+        stack.callback(_flush)
 
-    def ready() -> None:
-        server.wait_until_answering()
-        _use(server.url)
+        def ready() -> None:
+            server.wait_until_answering()
+            _use(server.url)
 
-    try:
         yield ready
-        _flush()
-    finally:
-        server.stop()
 
 
 class _Server:
@@ -111,7 +116,7 @@ def _flush() -> None:
     from prefect.logging.handlers import APILogWorker  # noqa: PLC0415
 
     for worker in (EventsWorker, APILogWorker):
-        worker.drain_all(timeout=_STOP_SECONDS)
+        worker.drain_all(timeout=_FLUSH_SECONDS)
 
 
 def _is_healthy(url: str) -> bool:
