@@ -16,7 +16,7 @@ from typing import NamedTuple
 from prefect_globus.cli.main import main
 
 PATIENCE = 90.0
-COMMAND = [sys.executable, "-c", "from prefect_globus.cli.main import main; main()"]
+COMMAND = [sys.executable, "-P", "-c", "from prefect_globus.cli.main import main; main()"]
 _OURS = ("PREFECT", "GLOBUS", "XDG_")
 
 

@@ -44,6 +44,8 @@ def state_of(shell: Shell, transfer_id: str) -> Path:
 
 def test_the_first_run_needs_no_configuration_and_says_nothing_odd(bare_shell: Shell) -> None:
     source = bare_shell.tree("a", 12)
+    for name in ("grp.py", "random.py"):  # a user's files are no modules of ours
+        (bare_shell.folder / name).write_text("raise SystemExit('imported')")
     process = bare_shell.start("transfer", "./a", "./b", "--id", "nightly")
     seen: set[int] = set()
     while process.poll() is None:

@@ -229,7 +229,9 @@ def _reading(state: State) -> Iterator[CheckpointStore]:
 
 
 def _configure(state: State) -> None:
-    """Set what must be set before Prefect is imported."""
+    """Set what must be set before Prefect is imported and children are started."""
+    # A child that is started by `python -m` would import the user's grp.py or random.py from the current folder.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect would explain its telemetry in the middle of a first run
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
