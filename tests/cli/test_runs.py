@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -154,4 +155,9 @@ def test_an_interrupt_leaves_a_transfer_to_resume_and_no_orphans(shell: Shell, h
         assert not [pid for pid in served if is_alive(pid)]
     shown = call("resume", "--dry-run", "--json")
     assert [each["id"] for each in json.loads(shown.out)] == list(signals)
-    assert here == shell.folder
+
+    shutil.rmtree(here / "by-keyboard")
+    resumed = shell.run("resume")
+    assert resumed.returncode == 1
+    assert "is gone" in resumed.stderr
+    assert "by-system is COMPLETED" in resumed.stdout  # one that cannot begin hinders no other

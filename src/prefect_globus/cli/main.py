@@ -78,7 +78,7 @@ def transfer(state: State, /, source: str, destination: str, transfer_id: str | 
         check_disjoint(Location.parse(source), Location.parse(destination))
     with _running(state) as runner:
         outcome = runner.transfer(source, destination, places, transfer_id, values)
-    _report([outcome], state, many=False)
+    _report([outcome], [], state, many=False)
 
 
 @cli.command()
@@ -99,12 +99,13 @@ def resume(state: State, /, transfer_id: str | None, dry_run: bool, **flags: Any
             results = [_status(store, each) for each in _to_resume(store, transfer_id)]
         _show(results, state, empty="There is nothing to resume.")
         return
+    failures: list[Exception] = []
     with _running(state) as runner:
         if transfer_id is not None:
             outcomes = [runner.resume(transfer_id, values)]
         else:
-            outcomes = list(_resume_all(runner, values))
-    _report(outcomes, state, many=transfer_id is None)
+            outcomes = list(_resume_all(runner, values, failures))
+    _report(outcomes, failures, state, many=transfer_id is None)
 
 
 @cli.command()
@@ -252,27 +253,35 @@ def _to_resume(store: CheckpointStore, transfer_id: str | None) -> list[str]:
     return newest_first[::-1]
 
 
-def _resume_all(runner: Runner, values: dict[str, Any]) -> Iterator[Outcome]:
+def _resume_all(runner: Runner, values: dict[str, Any], failures: list[Exception]) -> Iterator[Outcome]:
+    """Resume what nobody drives; what cannot even begin goes to ``failures`` and hinders no other."""
     for each in _to_resume(runner.store, None):
         lease = local.live_lease(runner.store, each)
-        if lease is None:
-            yield runner.resume(each, values)
-        else:
+        if lease is not None:
             click.echo(f"{each} is left alone: {lease.holder.description} drives it", err=True)
+            continue
+        try:
+            outcome = runner.resume(each, values)
+        except Exception as error:
+            if runner.interrupted:
+                raise
+            failures.append(error)
+        else:
+            yield outcome
 
 
-def _report(outcomes: Sequence[Outcome], state: State, *, many: bool) -> None:
+def _report(outcomes: Sequence[Outcome], failures: Iterable[Exception], state: State, *, many: bool) -> None:
     """Write how runs ended to stdout; raise the last error."""
+    errors = [*failures, *(each.error for each in outcomes if each.error is not None)]
     if state.json:
         results = [each.result for each in outcomes]
         click.echo(_json(results) if many else results[0].model_dump_json(indent=2))
     elif outcomes:
         click.echo("\n".join(text.summary(each.result, each.seconds) for each in outcomes))
-    else:
+    elif not errors:
         click.echo("There is nothing to resume.")
-    errors = [each.error for each in outcomes if each.error is not None]
     for error in errors[:-1]:
-        click.echo(f"Error: {first_line(error)}", err=True)
+        click.echo("\n".join(f"Error: {line}" for line in _words(error)), err=True)
     if errors:
         raise errors[-1]
 

@@ -45,6 +45,11 @@ class Runner:
             ready()
         self.store = find_checkpoints(state.checkpoints)
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether the run was told to stop."""
+        return self._interruption.seen
+
     def transfer(
         self, source: str, destination: str, places: Places | None, transfer_id: str, values: dict[str, Any]
     ) -> Outcome:
@@ -99,6 +104,8 @@ class Runner:
             except (InvalidInputError, LeaseHeldError):  # it did not begin
                 raise
             except TransferError as caught:
+                if self.interrupted:
+                    raise
                 error = caught
         if error is not None and self._recorded(transfer_id) is None:
             raise error
