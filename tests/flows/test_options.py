@@ -135,7 +135,7 @@ def test_a_batch_is_retried_and_what_remains_can_be_resumed(world: World) -> Non
             (world.source / "7").rename(world.folder / "hidden")
         return True
 
-    with pytest.raises(TransferFailedError, match="1 items remain"):
+    with pytest.raises(TransferFailedError, match="1 item remaining"):
         world.run(filter_callback=lose_one, retry_limit=2, retry_delay=0.01, deadline_seconds=200)
     batch = world.store.load_batch("test", 1)
     assert len(batch.attempts) == 3

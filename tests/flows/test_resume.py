@@ -224,7 +224,7 @@ def test_a_half_made_submission_is_completed_under_its_own_id(world: World, *, p
     )
     world.store.save_transfer(lease, transfer.evolve(batches=0, cursor=None))
     world.store.append_batch(lease, transfer, batch, items)
-    globus = GlobusService(world.client)
+    globus = GlobusService(world.credentials.get_transfer_client)
     batch = batch.intend(globus.new_submission_id(), deadline=None)
     world.store.save_batch(lease, batch)
     before = globus.submit(submission_body(transfer, batch, items)) if posted else None

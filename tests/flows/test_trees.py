@@ -102,7 +102,7 @@ def test_a_broken_symlink_that_should_be_followed_is_a_dead_letter(world: World)
     """The rest of the tree arrives, and the transfer does not claim to be complete."""
     world.write({"good": "1"})
     (world.source / "broken").symlink_to("nowhere")
-    with pytest.raises(TransferFailedError, match="1 failed for good"):
+    with pytest.raises(TransferFailedError, match="1 item failed for good"):
         world.run(symlinks="follow")
     result = world.store.ledger("test")
     assert (result.transferred, result.dead, result.remaining) == (1, 1, 0)

@@ -149,4 +149,6 @@ def world(tmp_path: Path, prefect_api: str, emulator_options: dict[str, Any]) ->
         yield world
         for driver in world.drivers:
             driver.kill()
-            driver.communicate()
+            driver.wait()
+            if driver.stdout is not None:
+                driver.stdout.close()

@@ -142,14 +142,14 @@ def served(
     state = _state(transfer_id)
     state.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     wait_until_free(store, transfer_id, wait)
-    with running_emulator(specs, state=state, file_delay=file_delay) as emulator:
-        # Tasks belong to the client that submitted them, so a transfer needs the same one when it is resumed.
-        login = {
-            "GLOBUS_CLIENT_ID": str(uuid.uuid5(_NAMESPACE, transfer_id)),
-            "GLOBUS_CLIENT_SECRET": secrets.token_urlsafe(32),
-        }
-        with _environment({**emulator.environment(), **login}):
-            yield
+    # Tasks belong to the client that submitted them, so a transfer needs the same one when it is resumed.
+    client_id, secret = str(uuid.uuid5(_NAMESPACE, transfer_id)), secrets.token_urlsafe(32)
+    login = {"GLOBUS_CLIENT_ID": client_id, "GLOBUS_CLIENT_SECRET": secret}
+    with (
+        running_emulator(specs, state=state, file_delay=file_delay, client=(client_id, secret)) as emulator,
+        _environment({**emulator.environment(), **login}),
+    ):
+        yield
 
 
 def wait_until_free(store: CheckpointStore, transfer_id: str, seconds: float) -> None:

@@ -63,7 +63,13 @@ class Wanted(NamedTuple):
     metavar="X",
     help="Make every wait and deadline of Globus X times shorter.",
 )
-@click.option("--client", metavar="ID:SECRET", help="The only client that gets a token. Default: any.")
+@click.option(
+    "--client",
+    metavar="ID:SECRET",
+    envvar="PREFECT_GLOBUS_EMULATOR_CLIENT",
+    show_envvar=True,
+    help="The only client that gets a token. Default: any.",
+)
 @click.option("--rate", type=click.IntRange(min=0), default=0, hidden=True, help="Bytes per second of one task.")
 @click.option("--file-delay", type=click.FloatRange(min=0), default=0.0, hidden=True, help="Seconds before each file.")
 @click.option("--until-stdin-closes", is_flag=True, hidden=True, help="Stop when standard input ends.")

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+CLIENT_VARIABLE = "PREFECT_GLOBUS_EMULATOR_CLIENT"
 SERVICES = ("TRANSFER", "AUTH", "TIMER")
 READY = "Globus emulator ready at "
 COLLECTION_LINE = re.compile(r"  (.*?)  ([0-9a-f-]{36})  ")
@@ -39,12 +40,15 @@ class Emulator:
         state: its state file.
     """
 
-    def __init__(self, collections: Sequence[str], state: Path, options: Sequence[str], port: int) -> None:
+    def __init__(
+        self, collections: Sequence[str], state: Path, options: Sequence[str], port: int, client: str | None = None
+    ) -> None:
         self.state = state
         self.url = ""
         self.collections: dict[str, str] = {}
         self._specs = tuple(collections)
         self._options = tuple(options)
+        self._client = client
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -61,12 +65,20 @@ class Emulator:
 
     def start(self) -> Self:
         """Start the server and wait until it is ready. Raises EmulatorProcessError, with what it said."""
-        command = [sys.executable, "-m", "prefect_globus.emulator", "serve", "--until-stdin-closes"]
+        # -P: a random.py in the current folder is none of ours
+        command = [sys.executable, "-P", "-m", "prefect_globus.emulator", "serve", "--until-stdin-closes"]
         command += ["--port", str(self._port), "--state", str(self.state), *self._options]
         for spec in self._specs:
             command += ["--collection", spec]
         with tempfile.TemporaryFile() as errors:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)  # noqa: S603 -- our own program
+            process = subprocess.Popen(  # noqa: S603 -- our own program
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=self._child_environment(),
+                start_new_session=True,  # Ctrl-C in a terminal is for whoever uses us
+            )
             self._process = process
             lines = _first_lines(process, 1 + len(self._specs))
             if not lines or not lines[0].startswith(READY):
@@ -78,6 +90,11 @@ class Emulator:
         self._port = int(self.url.rpartition(":")[2])
         self.collections = {found[1]: found[2] for line in lines[1:] if (found := COLLECTION_LINE.match(line))}
         return self
+
+    def _child_environment(self) -> dict[str, str]:
+        """Ours, with the client, whose secret would be seen by everybody on a command line."""
+        inherited = {name: value for name, value in os.environ.items() if name != CLIENT_VARIABLE}
+        return inherited if self._client is None else {**inherited, CLIENT_VARIABLE: self._client}
 
     def kill(self) -> None:
         """End the server at once with SIGKILL, as a crash would."""
@@ -137,10 +154,8 @@ def running_emulator(
     else:
         specs = list(collections)
     options = ["--time-scale", str(time_scale), "--rate", str(rate), "--file-delay", str(file_delay)]
-    if client is not None:
-        options += ["--client", ":".join(client)]
     with _folder_for(state) as path:
-        emulator = Emulator(specs, path, options, port).start()
+        emulator = Emulator(specs, path, options, port, ":".join(client) if client else None).start()
         try:
             yield emulator
         finally:

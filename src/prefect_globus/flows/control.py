@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import closing
 
 from prefect_globus.blocks import CheckpointStore, GlobusCredentials
 from prefect_globus.flows.blocks import find_checkpoints, find_credentials
@@ -11,13 +12,15 @@ from prefect_globus.flows.resumable_transfer import resumable_transfer
 from prefect_globus.globus.service import GlobusService
 from prefect_globus.tasks.driver import Driver, driving, result_of
 from prefect_globus.tasks.finishing import cancel_attempts
-from prefect_globus.transfers.errors import LeaseHeldError
-from prefect_globus.transfers.model import Request
+from prefect_globus.tasks.leases import take_lease
+from prefect_globus.transfers.errors import LeaseHeldError, TransferActiveError
+from prefect_globus.transfers.model import Request, Transfer
 from prefect_globus.transfers.options import TransferOptions
 from prefect_globus.transfers.result import TransferResult
 from prefect_globus.transfers.states import FINAL_TRANSFER_STATUSES, TransferStatus
 
 _LOOK_SECONDS = 0.5
+_SHORT_SECONDS = 30.0
 
 
 def resume_transfer(
@@ -91,28 +94,49 @@ def cancel_transfer(
     if transfer.status in FINAL_TRANSFER_STATUSES:
         return result_of(store, transfer_id)
     store.post_request(transfer_id, Request.CANCEL)
-    globus = GlobusService(find_credentials(credentials).get_transfer_client())
     give_up = time.monotonic() + wait
-    while True:
-        driver = Driver(store, globus, transfer, transfer.options.evolve(max_lock_wait=0.0))
-        with driving(driver):
-            try:
-                driver.take_over()
-            except LeaseHeldError:
-                if time.monotonic() > give_up:
-                    raise
-            else:
-                if driver.transfer.status not in FINAL_TRANSFER_STATUSES:
-                    cancel_attempts(driver)
-                return driver.result()
-        time.sleep(_LOOK_SECONDS)
+    with closing(GlobusService(find_credentials(credentials).get_transfer_client)) as globus:
+        while (result := _cancel_if_free(store, globus, transfer)) is None:
+            if time.monotonic() > give_up:
+                lease = take_lease(store, transfer_id, _SHORT_SECONDS, wait=0.0)  # raises, saying who holds it
+                store.release_lease(lease)
+            time.sleep(_LOOK_SECONDS)
+    return result
 
 
-def delete_transfer(transfer_id: str, checkpoints: CheckpointStore | str | None = None) -> None:
+def _cancel_if_free(store: CheckpointStore, globus: GlobusService, transfer: Transfer) -> TransferResult | None:
+    """Do what the driver would do; None while there is one, who will do it."""
+    driver = Driver(store, globus, transfer, transfer.options.evolve(max_lock_wait=0.0))
+    with driving(driver):
+        try:
+            driver.take_over()
+        except LeaseHeldError:
+            return None
+        if driver.transfer.status not in FINAL_TRANSFER_STATUSES:
+            cancel_attempts(driver)
+        return driver.result()
+
+
+def delete_transfer(transfer_id: str, checkpoints: CheckpointStore | str | None = None, *, force: bool = False) -> None:
     """Forget a transfer and all that is recorded of it. What it has transferred stays where it is.
+
+    Args:
+        transfer_id: which.
+        checkpoints: a block or its name; the default database when left out.
+        force: forget also Globus tasks that may still be running, which nobody will find again.
 
     Raises:
         TransferNotFoundError: there is no such transfer.
         LeaseHeldError: a process drives it; cancel it first.
+        TransferActiveError: Globus tasks of it may still be running; cancel it first.
     """
-    find_checkpoints(checkpoints).delete_transfer(transfer_id)
+    store = find_checkpoints(checkpoints)
+    lease = take_lease(store, transfer_id, _SHORT_SECONDS, wait=0.0)
+    try:
+        batches = store.list_batches(transfer_id)
+        live = sum(batch.attempt is not None and batch.attempt.live for batch in batches)
+        if live and not force:
+            raise TransferActiveError(transfer_id=transfer_id, tasks=live)
+    finally:
+        store.release_lease(lease)
+    store.delete_transfer(transfer_id)

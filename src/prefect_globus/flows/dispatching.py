@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import time
 from typing import Any
 
 from prefect.futures import PrefectFuture
@@ -20,6 +21,7 @@ from prefect_globus.transfers.errors import (
 from prefect_globus.transfers.states import TransferStatus
 
 _TICK_SECONDS = 0.1
+_INTERRUPT_SECONDS = 10.0
 
 # After these the other batches go on; any other error would meet them, too.
 _ERRORS_OF_ONE_BATCH = (BatchIncompleteError, BatchDeadLettersError, GlobusConflictError)
@@ -44,9 +46,13 @@ def dispatch(driver: Driver) -> None:
 
 
 def tell_progress(driver: Driver, *, done: bool) -> None:
-    """Call the user's progress callback, if there is one."""
+    """Call the user's progress callback, if there is one; an error in it is no reason to stop a transfer."""
     if driver.options.progress_callback is not None:
-        driver.options.progress_callback(*driver.progress.counts(), done)
+        try:
+            driver.options.progress_callback(*driver.progress.counts(), done)
+        except Exception:
+            get_run_logger().exception("The progress callback failed and is not called again")
+            driver.options = driver.options.evolve(progress_callback=None)
 
 
 class _Work:
@@ -57,6 +63,7 @@ class _Work:
         self._ended: queue.SimpleQueue[PrefectFuture[Any]] = queue.SimpleQueue()
         self._batches: dict[PrefectFuture[Any], int] = {}
         self._scan: PrefectFuture[Any] | None = None
+        self._scan_error: BaseException | None = None
         self._submitted = 0
         self._task = transfer_batch.with_options(retries=driver.options.retry_limit, retry_delay_seconds=0)
 
@@ -73,11 +80,15 @@ class _Work:
                 continue
             self._take_in()
             tell_progress(driver, done=False)
+        if self._scan_error is not None:
+            raise self._scan_error
 
     def join(self) -> None:
-        """Wait for the tasks still in flight to end."""
+        """Wait for the tasks still in flight to end; for a process that is told to end, not for long."""
+        interrupted = self._driver.stop.reason is StopReason.INTERRUPTED
+        give_up = time.monotonic() + _INTERRUPT_SECONDS if interrupted else None
         for future in [*self._batches, *([self._scan] if self._scan is not None else [])]:
-            future.wait()
+            future.wait(None if give_up is None else max(0.0, give_up - time.monotonic()))
 
     @property
     def _waiting(self) -> bool:
@@ -97,15 +108,16 @@ class _Work:
             future = self._ended.get(timeout=_TICK_SECONDS)
         except queue.Empty:
             return
-        error = future.result(raise_on_failure=False)
+        result = future.result(raise_on_failure=False)
+        error = result if isinstance(result, BaseException) else None
         if future is self._scan:
-            self._scan = None
-            number = None
-        else:
-            number = self._batches.pop(future)
-        if not isinstance(error, BaseException):
+            # what was scanned before can be transferred all the same
+            self._scan, self._scan_error = None, error
             return
-        if number is None or not isinstance(error, _ERRORS_OF_ONE_BATCH):
+        number = self._batches.pop(future)
+        if error is None:
+            return
+        if not isinstance(error, _ERRORS_OF_ONE_BATCH):
             raise error
         get_run_logger().error("%s", error)
         batch = self._driver.store.load_batch(self._driver.transfer.id, number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from prefect import flow, runtime
 from prefect.context import FlowRunContext
@@ -21,7 +21,6 @@ from prefect_globus.tasks.stopping import StopReason
 from prefect_globus.transfers.errors import (
     StoreError,
     TransferCanceledError,
-    TransferError,
     TransferFailedError,
     TransferStoppedError,
     first_line,
@@ -78,14 +77,14 @@ def resumable_transfer(
         options=options or TransferOptions(),
     )
     store = find_checkpoints(checkpoints)
-    globus = GlobusService(find_credentials(credentials).get_transfer_client())
-    transfer = find_or_create(store, globus, wanted, options)
-    if transfer.status is TransferStatus.COMPLETED:
-        get_run_logger().info("Transfer %s is complete already; nothing to do", transfer.id)
-        return result_of(store, transfer.id)
-    driver = Driver(store, globus, transfer, options or transfer.options)
-    with driving(driver), _results_in(store):
-        return _drive(driver)
+    with closing(GlobusService(find_credentials(credentials).get_transfer_client)) as globus:
+        transfer = find_or_create(store, globus, wanted, options)
+        if transfer.status is TransferStatus.COMPLETED:
+            get_run_logger().info("Transfer %s is complete already; nothing to do", transfer.id)
+            return result_of(store, transfer.id)
+        driver = Driver(store, globus, transfer, options or transfer.options)
+        with driving(driver), _results_in(store):
+            return _drive(driver)
 
 
 @contextmanager
@@ -120,8 +119,11 @@ def _drive(driver: Driver) -> TransferResult:
         raise TransferCanceledError(
             transfer_id=transfer_id, transferred=ledger.transferred, items=ledger.items
         ) from None
-    except TransferError as error:
+    except Exception as error:
         _record_failure(driver, error)
+        raise
+    except BaseException:
+        get_run_logger().info("This run is interrupted. Resume it with: prefect-globus resume %s", transfer_id)
         raise
     tell_progress(driver, done=True)
     if not ledger.complete:
@@ -135,7 +137,7 @@ def _drive(driver: Driver) -> TransferResult:
     return driver.result()
 
 
-def _record_failure(driver: Driver, error: TransferError) -> None:
+def _record_failure(driver: Driver, error: Exception) -> None:
     try:
         driver.update(status=TransferStatus.FAILED, error=first_line(error))
     except StoreError as also:

@@ -13,6 +13,7 @@ from prefect_globus.transfers.errors import (
     GlobusConflictError,
     GlobusConsentError,
     GlobusError,
+    GlobusInvalidRequestError,
     GlobusNotFoundError,
     GlobusRefusedPathError,
     GlobusTransientError,
@@ -27,7 +28,12 @@ _BY_CLASS: dict[FaultClass, type[GlobusError]] = {
     FaultClass.NEEDS_PERSON: GlobusConsentError,
     FaultClass.PERMANENT_ITEM: GlobusRefusedPathError,
 }
-_BY_STATUS: dict[int, type[GlobusError]] = {401: GlobusAuthError, 404: GlobusNotFoundError}
+_BY_STATUS: dict[int, type[GlobusError]] = {
+    400: GlobusInvalidRequestError,
+    401: GlobusAuthError,
+    404: GlobusNotFoundError,
+    422: GlobusInvalidRequestError,
+}
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -52,11 +53,27 @@ class TaskView(Record):
 class GlobusService:
     """Globus Transfer, as one transfer uses it. Every method raises the errors of `prefect_globus.globus.errors`."""
 
-    def __init__(self, client: globus_sdk.TransferClient) -> None:
-        """Args: ``client``: used from several threads at once."""
-        self._client = client
-        # the driver waits longer, as its options say, and can be stopped while it waits: globus-sdk's sleep cannot
-        client.retry_config.max_retries = _QUICK_RETRIES
+    def __init__(self, connect: Callable[[], globus_sdk.TransferClient]) -> None:
+        """Args: ``connect``: makes a client; called once in each thread, because a client serves one thread."""
+        self._connect = connect
+        self._clients: list[globus_sdk.TransferClient] = []
+        self._of_thread = threading.local()
+        self._client  # noqa: B018 - what is wrong with the credentials is known at once
+
+    @property
+    def _client(self) -> globus_sdk.TransferClient:
+        client: globus_sdk.TransferClient | None = getattr(self._of_thread, "client", None)
+        if client is None:
+            client = self._of_thread.client = self._connect()
+            # the driver waits longer, as its options say, and can be stopped while it waits: globus-sdk's sleep cannot
+            client.retry_config.max_retries = _QUICK_RETRIES
+            self._clients.append(client)
+        return client
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        for client in self._clients:
+            client.close()
 
     def check_collection(self, collection: UUID) -> None:
         """Raise GlobusNotFoundError unless the collection is known to Globus."""

@@ -44,6 +44,9 @@ def submission_body(transfer: Transfer, batch: Batch, items: Sequence[Item]) -> 
         data["sync_level"] = level.number
     if attempt.deadline is not None:
         data["deadline"] = attempt.deadline.isoformat(timespec="seconds")
+    if any(item.type is ItemType.DIRECTORY for item in items):
+        # a directory was empty when it was listed; what has appeared in it is neither selected nor counted
+        data.add_filter_rule("*", method="exclude")
     for item in items:
         source, destination = transfer.source.join(item.path), transfer.destination.join(item.path)
         data.add_item(source, destination, recursive=item.type is ItemType.DIRECTORY)

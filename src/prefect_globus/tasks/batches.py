@@ -22,7 +22,10 @@ from prefect_globus.tasks.driver import Driver, current_driver
 from prefect_globus.transfers.errors import (
     BatchDeadLettersError,
     BatchIncompleteError,
+    GlobusInvalidRequestError,
     GlobusNotFoundError,
+    GlobusRefusedPathError,
+    TaskNotVisibleError,
     TransferError,
 )
 from prefect_globus.transfers.items import Item, ItemType, Outcome
@@ -35,13 +38,16 @@ from prefect_globus.transfers.states import AttemptStatus, BatchStatus
 _FIRST_LOOK = 0.2
 _CANCELED = "CANCELED"
 
-# What a listing already tells cannot be transferred, and the code Globus would give for it after trying.
+# What a listing already tells cannot be transferred: what becomes of it, and the code that says why.
 _UNTRANSFERABLE = {
-    ItemType.INVALID_SYMLINK: "INVALID_SYMLINK",
-    ItemType.UNLISTABLE: "PERMISSION_DENIED",
-    ItemType.OTHER: "NOT_A_FILE",
+    ItemType.INVALID_SYMLINK: (Outcome.DEAD, "INVALID_SYMLINK"),
+    ItemType.UNLISTABLE: (Outcome.SKIPPED, "PERMISSION_DENIED"),
+    ItemType.OTHER: (Outcome.SKIPPED, "NOT_A_FILE"),
 }
-_SKIPPABLE = frozenset({"PERMISSION_DENIED", "FILE_NOT_FOUND", "AMBIGUOUS_PATH"})
+# As long as Globus knows a task (contract, section 4): before that, one that cannot be found is somebody else's.
+_RETENTION = timedelta(days=30)
+# A submission that was answered so has made no task and never will.
+_REFUSALS = (GlobusNotFoundError, GlobusRefusedPathError, GlobusInvalidRequestError)
 
 
 def _cache_key(_: TaskRunContext, parameters: dict[str, Any]) -> str:
@@ -95,18 +101,20 @@ def drive_batch(driver: Driver, number: int) -> Ledger:
 
 def _set_aside(driver: Driver, batch: Batch, items: Sequence[Item]) -> Batch:
     """Account for what cannot be transferred without asking Globus to try."""
-    faults = {
-        item.path: _fault(item, skip=driver.options.skip_source_errors)
-        for item in batch.left(items)
-        if item.type in _UNTRANSFERABLE
-    }
+    faults = {}
+    for item in batch.left(items):
+        if item.type in _UNTRANSFERABLE and not _is_mended(driver, item):
+            outcome, code = _UNTRANSFERABLE[item.type]
+            faults[item.path] = ItemFault(path=item.path, outcome=outcome, code=code, attempt=0)
     return driver.save_batch(batch.set_aside(items, faults)) if faults else batch
 
 
-def _fault(item: Item, *, skip: bool) -> ItemFault:
-    code = _UNTRANSFERABLE[item.type]
-    outcome = Outcome.SKIPPED if skip and code in _SKIPPABLE else Outcome.DEAD
-    return ItemFault(path=item.path, outcome=outcome, code=code, attempt=0)
+def _is_mended(driver: Driver, item: Item) -> bool:
+    """Whether a link that led nowhere when it was listed leads somewhere now."""
+    if item.type is not ItemType.INVALID_SYMLINK:
+        return False
+    entry = driver.patiently(driver.globus.stat, driver.transfer.source.child(item.path))
+    return entry is not None and entry.type is not ItemType.INVALID_SYMLINK
 
 
 def _intended(driver: Driver, batch: Batch) -> Batch:
@@ -125,7 +133,12 @@ def submitted(driver: Driver, batch: Batch, items: Sequence[Item]) -> Batch:
     if attempt.status is AttemptStatus.SUBMITTED:
         return batch
     body = submission_body(driver.transfer, batch, batch.left(items))
-    task_id = driver.patiently(driver.globus.submit, body)
+    try:
+        task_id = driver.patiently(driver.globus.submit, body)
+    except _REFUSALS as error:
+        # this attempt is over: kept as intended, it would be posted and refused again for ever
+        driver.save_batch(batch.settle(items, Settlement(status=AttemptStatus.FAILED, error=error.code)))
+        raise
     return driver.save_batch(batch.submitted(task_id))
 
 
@@ -134,7 +147,7 @@ def _watched(driver: Driver, batch: Batch, items: Sequence[Item]) -> Batch:
     task_id = _task_id(batch)
     wait = _FIRST_LOOK
     nice_status = None
-    while (view := look(driver, task_id)) is not None and not view.ended:
+    while (view := look(driver, batch)) is not None and not view.ended:
         driver.progress.report(batch.number, view.files_transferred, view.bytes_transferred)
         if view.nice_status not in (nice_status, "OK", "Queued"):
             get_run_logger().warning("Globus task %s: %s (%s faults)", task_id, view.nice_status, view.faults)
@@ -144,11 +157,18 @@ def _watched(driver: Driver, batch: Batch, items: Sequence[Item]) -> Batch:
     return settled(driver, batch, items, view)
 
 
-def look(driver: Driver, task_id: UUID) -> TaskView | None:
-    """The task as Globus has it now; None when Globus no longer knows it."""
+def look(driver: Driver, batch: Batch) -> TaskView | None:
+    """The latest task of ``batch`` as Globus has it now; None when it is so old that Globus has forgotten it.
+
+    Raises:
+        TaskNotVisibleError: Globus does not show it, though it must still know it.
+    """
+    task_id, since = _task_id(batch), batch.attempts[-1].submitted_at
     try:
         return driver.patiently(driver.globus.task, task_id)
-    except GlobusNotFoundError:
+    except GlobusNotFoundError as error:
+        if since is None or now() - since < _RETENTION:
+            raise TaskNotVisibleError(transfer_id=batch.transfer_id, task_id=task_id) from error
         return None
 
 

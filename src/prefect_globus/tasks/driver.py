@@ -14,12 +14,13 @@ from prefect_globus.blocks.checkpoints import CheckpointStore
 from prefect_globus.globus.service import GlobusService
 from prefect_globus.tasks.leases import kept, take_lease
 from prefect_globus.tasks.progress import Progress
-from prefect_globus.tasks.stopping import Stop
+from prefect_globus.tasks.stopping import Stop, StopReason
 from prefect_globus.transfers.errors import GlobusTransientError
 from prefect_globus.transfers.items import Item
-from prefect_globus.transfers.model import Batch, Lease, Transfer
+from prefect_globus.transfers.model import Batch, Lease, Request, Transfer
 from prefect_globus.transfers.options import TransferOptions
-from prefect_globus.transfers.result import TransferResult, tasks_of
+from prefect_globus.transfers.records import now
+from prefect_globus.transfers.result import TransferResult
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -73,6 +74,8 @@ class Driver:
         self._lease = take_lease(self.store, transfer_id, seconds, self.options.max_lock_wait)
         self._resources.enter_context(kept(self.store, self._lease, seconds, self.stop))
         self._transfer = self.store.load_transfer(transfer_id)
+        if self.store.pending_request(transfer_id) is Request.CANCEL:
+            self.stop.request(StopReason.CANCELED)
         self.progress.begin(self.store.list_batches(transfer_id))
 
     def close(self) -> None:
@@ -84,7 +87,7 @@ class Driver:
     def update(self, **changes: object) -> Transfer:
         """Write the transfer with ``changes``."""
         with self._lock:
-            changed = self._transfer.evolve(**changes)
+            changed = self._transfer.evolve(**changes, updated_at=now())
             self.store.save_transfer(self.lease, changed)
             self._transfer = changed
         return changed
@@ -93,7 +96,7 @@ class Driver:
         """Write the next batch of the manifest, and with it the cursor."""
         with self._lock:
             batch = Batch.cut(self._transfer.id, self._transfer.batches + 1, items)
-            changed = self._transfer.evolve(batches=batch.number, cursor=batch.last_path)
+            changed = self._transfer.evolve(batches=batch.number, cursor=batch.last_path, updated_at=now())
             self.store.append_batch(self.lease, changed, batch, items)
             self._transfer = changed
         self.progress.note(batch)
@@ -135,7 +138,7 @@ class Driver:
 def result_of(store: CheckpointStore, transfer_id: str) -> TransferResult:
     """Where a transfer stands, by its checkpoint."""
     transfer = store.load_transfer(transfer_id)
-    return TransferResult.of(transfer, store.ledger(transfer_id), tasks_of(store.list_batches(transfer_id)))
+    return TransferResult.of(transfer, store.ledger(transfer_id), store.list_batches(transfer_id))
 
 
 # Prefect tasks take plain parameters, which it shows and records; what cannot be a parameter reaches them by context.

@@ -8,6 +8,8 @@ from prefect.logging import get_run_logger
 
 from prefect_globus.tasks.batches import look, settled, submitted
 from prefect_globus.tasks.driver import Driver, current_driver
+from prefect_globus.tasks.stopping import StopReason
+from prefect_globus.transfers.errors import GlobusError
 from prefect_globus.transfers.ledger import Ledger
 from prefect_globus.transfers.model import Batch
 from prefect_globus.transfers.states import TransferStatus
@@ -23,7 +25,7 @@ def finish_transfer(transfer_id: str) -> Ledger:
     """
     driver = current_driver()
     ledger = driver.store.ledger(transfer_id)
-    if not ledger.items:
+    if not ledger.items and not driver.transfer.source_is_file:
         driver.patiently(driver.globus.make_directories, driver.transfer.destination)
     if ledger.complete:
         driver.update(status=TransferStatus.COMPLETED, error=None)
@@ -39,8 +41,8 @@ def finish_transfer(transfer_id: str) -> Ledger:
 
 def shortfall(ledger: Ledger) -> str:
     """What is missing, for people."""
-    parts = [f"{ledger.remaining} items remain"] if ledger.remaining else []
-    parts += [f"{ledger.dead} failed for good"] if ledger.dead else []
+    counts = {"remaining": ledger.remaining, "failed for good": ledger.dead}
+    parts = [f"{count} {'item' if count == 1 else 'items'} {what}" for what, count in counts.items() if count]
     return " and ".join(parts) or "the ledger does not balance"
 
 
@@ -49,7 +51,7 @@ def cancel_attempts(driver: Driver) -> None:
 
     To be called when the batch tasks have ended; from here on the driver does not stop for the cancel any more.
     """
-    driver.stop.clear()
+    driver.stop.obey(StopReason.CANCELED)
     for batch in driver.store.list_batches(driver.transfer.id):
         if batch.attempt is not None and batch.attempt.live:
             _cancel_attempt(driver, batch)
@@ -59,13 +61,15 @@ def cancel_attempts(driver: Driver) -> None:
 def _cancel_attempt(driver: Driver, batch: Batch) -> None:
     items = driver.store.load_manifest(batch.transfer_id, batch.number)
     # whether an intended attempt has reached Globus is not known; submitting it again gives the one task to cancel
-    batch = submitted(driver, batch, items)
-    task_id = batch.attempts[-1].task_id
-    if task_id is None:
-        return
-    view = look(driver, task_id)
+    try:
+        batch = submitted(driver, batch, items)
+    except GlobusError:
+        if driver.store.load_batch(batch.transfer_id, batch.number).attempts[-1].live:
+            raise
+        return  # Globus refuses the submission, so there is no task
+    view = look(driver, batch)
     if view is not None and not view.ended:
-        driver.patiently(driver.globus.cancel, task_id)
-    while (view := look(driver, task_id)) is not None and not view.ended:
+        driver.patiently(driver.globus.cancel, view.task_id)
+    while (view := look(driver, batch)) is not None and not view.ended:
         driver.stop.wait(_LOOK_SECONDS)
     settled(driver, batch, items, view)

@@ -8,7 +8,7 @@ from prefect.logging import get_run_logger
 
 from prefect_globus.blocks.checkpoints import CheckpointStore
 from prefect_globus.globus.service import GlobusService
-from prefect_globus.tasks.driver import current_driver
+from prefect_globus.tasks.driver import Driver, current_driver
 from prefect_globus.transfers.errors import (
     DifferentTransferError,
     FilterCallbackMissingError,
@@ -80,6 +80,13 @@ def _preflight(globus: GlobusService, wanted: Transfer) -> bool:
     return not source.is_directory
 
 
+def _redrive(driver: Driver) -> None:
+    """Let what failed for good be tried again: a person who resumes a FAILED transfer has mended something."""
+    for batch in driver.store.list_batches(driver.transfer.id):
+        if batch.ledger.dead:
+            driver.save_batch(batch.redrive())
+
+
 @task(name="open-transfer", task_run_name="open {transfer_id}", cache_policy=NO_CACHE)
 def open_transfer(transfer_id: str) -> None:
     """Become the driver of the transfer and take up where the last one has left it.
@@ -89,13 +96,20 @@ def open_transfer(transfer_id: str) -> None:
         TransferCanceledError: it was canceled, which is final.
     """
     driver = current_driver()
+    wanted = driver.transfer
     driver.take_over()
     transfer = driver.transfer
+    for what in ("source", "destination"):  # while this process waited, the id may have been deleted and used again
+        before, now = getattr(wanted, what), getattr(transfer, what)
+        if before != now:
+            raise DifferentTransferError(transfer_id=transfer_id, what=what, recorded=now, given=before)
     if transfer.status is TransferStatus.CANCELED:
         ledger = driver.progress.ledger()
         raise TransferCanceledError(transfer_id=transfer_id, transferred=ledger.transferred, items=ledger.items)
     if transfer.status is TransferStatus.COMPLETED:
         return
+    if transfer.status is TransferStatus.FAILED:
+        _redrive(driver)
     status = TransferStatus.TRANSFERRING if transfer.batches else TransferStatus.SCANNING
     filtered = transfer.filtered or driver.options.filter_callback is not None
     driver.update(status=status, options=driver.options, filtered=filtered, error=None)

@@ -21,18 +21,35 @@ def this_holder() -> Holder:
 def is_gone(holder: Holder) -> bool:
     """Whether the holder's process is known to have ended: it ran under this very kernel and is no longer there.
 
-    False whenever that cannot be known, as for a process of another machine or container: there only the expiry of
-    the lease tells.
+    False whenever that cannot be known, as for a process of another machine or container, or one that this user may
+    not see: there only the expiry of the lease tells.
     """
     if holder.process is None:
         return False
     machine, _, process = holder.process.rpartition("/")
-    pid = process.partition("@")[0]
-    return machine == _machine() and holder.process != _identity(int(pid))
+    pid = int(process.partition("@")[0])
+    if machine != _machine():
+        return False
+    now = _identity(pid)
+    return not _exists(pid) if now is None else now != holder.process
+
+
+def _exists(pid: int) -> bool:
+    """Whether there is a process ``pid`` that has not ended, as far as this user may know."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    try:
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return True
 
 
 def _identity(pid: int) -> str | None:
-    """Names a process for ever: machine, start time and pid, as a pid alone is used again."""
+    """Names a running process for ever: machine, start time and pid, as a pid alone is used again. None if unseen."""
     machine = _machine()
     try:
         state, *rest = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()

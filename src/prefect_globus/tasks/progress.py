@@ -45,4 +45,5 @@ class Progress:
             recorded = Ledger.total(self._recorded.values())
             files = sum(files for files, _ in self._running.values())
             size = sum(size for _, size in self._running.values())
-        return min(recorded.accounted + files, recorded.items), recorded.items, recorded.bytes_transferred + size
+        done = min(recorded.accounted + files, recorded.items)
+        return done, recorded.items, min(recorded.bytes_transferred + size, recorded.bytes_total)

@@ -17,6 +17,9 @@ from prefect_globus.transfers.errors import GlobusNotFoundError, GlobusRefusedPa
 from prefect_globus.transfers.items import Item
 from prefect_globus.transfers.options import Selection
 
+# Codes that speak of the path alone: not of the whole collection, and not of a directory that is too large to list.
+_SKIPPABLE = ("PermissionDenied", "ClientError.NotFound", "NotDirectory")
+
 
 @task(name="scan-source", task_run_name="scan {transfer_id}", cache_policy=NO_CACHE)
 def scan_source(transfer_id: str) -> int:
@@ -43,19 +46,27 @@ def _items(driver: Driver) -> Iterator[Item]:
     selection = Selection(driver.options, transfer.created_at.timestamp())
     if not transfer.source_is_file:
         follow = driver.options.symlinks == "follow"
-        yield from Walk(partial(_listing, driver), selection, follow=follow, after=transfer.cursor).items()
+        root = transfer.source.path
+        yield from Walk(partial(_listing, driver), selection, root, follow, transfer.cursor).items()
     elif transfer.cursor is None:
         entry = driver.patiently(driver.globus.stat, transfer.source)
         if entry is None:
             raise SourceNotFoundError(location=transfer.source)
-        yield Item("", entry.size, entry.mtime, entry.type)
+        item = Item(transfer.source.name, entry.size, entry.mtime, entry.type)
+        if selection.takes(item):
+            yield item._replace(path="")
 
 
 def _listing(driver: Driver, path: str) -> Sequence[Entry] | None:
+    """A directory's entries; None when it is to be skipped because it cannot be read.
+
+    Without skip_source_errors that ends the scan: the cursor stays before the directory, so that a resume lists it
+    when it is mended.
+    """
     try:
         return driver.patiently(driver.globus.list_directory, driver.transfer.source.child(path))
     except (GlobusNotFoundError, GlobusRefusedPathError) as error:
-        if not path:
-            raise  # without the source itself there is nothing to transfer
-        get_run_logger().warning("%s", error)
+        if not path or not driver.options.skip_source_errors or not error.code.endswith(_SKIPPABLE):
+            raise
+        get_run_logger().warning("%s It is skipped.", error)
         return None

@@ -24,19 +24,23 @@ class Stop:
         self._transfer_id = transfer_id
         self._event = threading.Event()
         self._lock = threading.Lock()
+        self._obeyed: StopReason | None = None
         self.reason: StopReason | None = None
 
     def request(self, reason: StopReason) -> None:
-        """Tell every thread to stop; the first reason stays."""
+        """Tell every thread to stop; the first reason stays. One that was obeyed is not heard again."""
         with self._lock:
-            self.reason = self.reason or reason
-        self._event.set()
+            if reason is not self._obeyed:
+                self.reason = self.reason or reason
+                self._event.set()
 
-    def clear(self) -> None:
-        """Go on: the stop has been obeyed, and what is left is to clear up."""
+    def obey(self, reason: StopReason) -> None:
+        """Go on, to clear up what ``reason`` has left; only another reason stops that."""
         with self._lock:
-            self.reason = None
-            self._event.clear()
+            self._obeyed = reason
+            if self.reason in (None, reason):
+                self.reason = None
+                self._event.clear()
 
     def wait(self, seconds: float) -> None:
         """Sleep for ``seconds``, or raise TransferStoppedError as soon as a stop is requested."""

@@ -16,7 +16,8 @@ class TransferError(Exception):
 
     def __init__(self, **facts: Any) -> None:  # noqa: ANN401 - a fact may be anything that prints
         self.facts = facts
-        super().__init__(inspect.cleandoc(self.template()).format(**facts).replace("\n", " "))
+        message = inspect.cleandoc(self.template()).format(**facts).replace("\n", " ")
+        super().__init__(message or f"{type(self).__name__}: {facts}")  # python -OO removes docstrings
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         facts = self.__dict__.get("facts", {})
@@ -68,6 +69,12 @@ class DifferentTransferError(InvalidInputError):
 
 class SourceNotFoundError(InvalidInputError):
     """The source {location} does not exist. Check the path, and that the login may read it."""
+
+
+class TransferActiveError(InvalidInputError):
+    """Transfer {transfer_id!r} has {tasks} Globus tasks that may still be running. Cancel it first, with
+    prefect-globus cancel {transfer_id}, or delete it by force.
+    """
 
 
 class FilterCallbackMissingError(InvalidInputError):
@@ -161,6 +168,16 @@ class GlobusNotFoundError(GlobusError):
 
 class GlobusRefusedPathError(GlobusError):
     """The collection refused {operation}: {reason} ({code}, HTTP {status}). Check the permissions of the path."""
+
+
+class GlobusInvalidRequestError(GlobusError):
+    """Globus refused {operation} as invalid: {reason} ({code}, HTTP {status})."""
+
+
+class TaskNotVisibleError(TransferError):
+    """Globus does not show task {task_id} of transfer {transfer_id!r} to this login. It may still be running, so
+    nothing was submitted in its place. Resume with the login that began the transfer.
+    """
 
 
 class GlobusConflictError(GlobusError):

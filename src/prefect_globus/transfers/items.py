@@ -17,7 +17,7 @@ class ItemType(StrEnum):
     FILE = "file"
     DIRECTORY = "dir"  # an empty directory; others come to be with their contents
     INVALID_SYMLINK = "invalid_symlink"  # followed, but it leads nowhere
-    UNLISTABLE = "unlistable"  # a directory that may not be listed, or vanished before it could be
+    UNLISTABLE = "unlistable"  # a directory that may not be listed, or vanished before it could be; to be skipped
     OTHER = "other"  # a device, a pipe or a socket: nothing that can be transferred
 
 

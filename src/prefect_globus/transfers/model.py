@@ -121,6 +121,11 @@ class Attempt(Record):
     error: str | None = None
 
     @property
+    def updated_at(self) -> datetime:
+        """When it last changed."""
+        return self.ended_at or self.submitted_at or self.intended_at
+
+    @property
     def live(self) -> bool:
         """Whether its Globus task may still be doing something."""
         return self.status in LIVE_ATTEMPT_STATUSES
@@ -293,6 +298,11 @@ class Batch(Record):
                 outcomes[index] = faults[item.path].outcome
                 found.append(faults[item.path])
         return _rated(self.evolve(outcomes=bytes(outcomes), faults=tuple(found)))
+
+    def redrive(self) -> Self:
+        """The batch with its dead items to be tried again."""
+        outcomes = self.outcomes.replace(bytes([Outcome.DEAD]), bytes([Outcome.REMAINING]))
+        return self.evolve(outcomes=outcomes, faults=tuple(f for f in self.faults if f.outcome is not Outcome.DEAD))
 
     def give_up(self) -> Self:
         """The batch as PARTIAL, for this run of the transfer."""

@@ -163,6 +163,8 @@ class TransferOptions(Record):
 
 WHAT_OPTIONS = frozenset(
     {
+        "label",
+        "fail_on_quota_errors",
         "sync_level",
         "preserve_timestamp",
         "verify_checksum",

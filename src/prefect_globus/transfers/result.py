@@ -55,8 +55,13 @@ class TransferResult(Record):
     updated_at: datetime
 
     @classmethod
-    def of(cls, transfer: Transfer, ledger: Ledger, tasks: Iterable[GlobusTask]) -> Self:
-        """The view of ``transfer`` whose batches add up to ``ledger``."""
+    def of(cls, transfer: Transfer, ledger: Ledger, batches: Iterable[Batch]) -> Self:
+        """The view of ``transfer`` whose ``batches`` add up to ``ledger``."""
+        tasks: list[GlobusTask] = []
+        updated_at = transfer.updated_at
+        for batch in batches:
+            tasks += _tasks_of(batch)
+            updated_at = max([updated_at, *(attempt.updated_at for attempt in batch.attempts)])
         return cls(
             id=transfer.id,
             status=transfer.status,
@@ -77,7 +82,7 @@ class TransferResult(Record):
             tasks=tuple(tasks),
             error=transfer.error,
             created_at=transfer.created_at,
-            updated_at=transfer.updated_at,
+            updated_at=updated_at,
         )
 
     @property
@@ -104,11 +109,9 @@ class TransferResult(Record):
         return [task.task_id for task in self.tasks if task.status in statuses]
 
 
-def tasks_of(batches: Iterable[Batch]) -> list[GlobusTask]:
-    """The Globus tasks of ``batches``, in order."""
+def _tasks_of(batch: Batch) -> list[GlobusTask]:
     return [
         GlobusTask(task_id=attempt.task_id, batch=batch.number, attempt=attempt.number, status=attempt.status)
-        for batch in batches
         for attempt in batch.attempts
         if attempt.task_id is not None
     ]
