@@ -72,6 +72,8 @@ class Walk:
                 if entries:
                     stack.append(_Directory(path, _real(entry, parent), self._in_order(path, entries)))
                     continue
+                if self.after is not None and self.after.startswith(f"{path}/"):
+                    continue  # it was not empty when the cursor came through
                 item = Item(path, 0, entry.mtime, ItemType.DIRECTORY)
             if self.selection.takes(item):
                 yield item
