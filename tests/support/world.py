@@ -28,6 +28,7 @@ class World:
     folder: Path
     emulator: Emulator
     prefect_api: str
+    database_url: str | None = None
     drivers: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -40,7 +41,7 @@ class World:
 
     @property
     def database(self) -> str:
-        return f"sqlite:///{self.folder / 'checkpoints.db'}"
+        return self.database_url or f"sqlite:///{self.folder / 'checkpoints.db'}"
 
     @property
     def store(self) -> SqlCheckpointStore:

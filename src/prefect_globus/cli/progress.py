@@ -45,9 +45,11 @@ class _Pace:
         self._past: deque[tuple[float, int, int]] = deque()
         self.scanning = True
 
-    def words(self, current: int, total: int, moved: int) -> str:
+    def words(self, current: int, total: int, moved: int, *, done: bool) -> str:
         """The counts, and what follows from them."""
         moment = time.monotonic()
+        if done:
+            self.scanning = False
         self._look(moment)
         self._past.append((moment, current, moved))
         while moment - self._past[0][0] > _RATE_SECONDS:
@@ -78,7 +80,7 @@ class _Lines:
 
     def __call__(self, current: int, total: int, moved: int, done: bool) -> None:
         if done or time.monotonic() >= self._next:
-            click.echo(self._pace.words(current, total, moved), err=True)
+            click.echo(self._pace.words(current, total, moved, done=done), err=True)
             self._next = time.monotonic() + _LINE_SECONDS
 
 
@@ -91,8 +93,8 @@ def _bar(pace: _Pace) -> Iterator[ProgressCallback]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("starting", total=None)
 
-        def show(current: int, total: int, moved: int, _done: bool) -> None:
-            words = pace.words(current, total, moved)
+        def show(current: int, total: int, moved: int, done: bool) -> None:
+            words = pace.words(current, total, moved, done=done)
             progress.update(task, completed=current, total=None if pace.scanning else total, description=words)
 
         yield show
