@@ -36,7 +36,7 @@ lint: $(VENV)/developed
 	$(BIN)/lint-imports
 
 unit: $(VENV)/developed
-	$(BIN)/pytest -q -m "not soak"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not soak"
 
 soak: $(VENV)/developed ## Run the long tests that `make test` leaves out.
 	$(BIN)/pytest -q -m soak
