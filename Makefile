@@ -33,6 +33,7 @@ lint: $(VENV)/developed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy examples benchmarks
 	$(BIN)/lint-imports
 
 unit: $(VENV)/developed

@@ -63,7 +63,7 @@ def _rounds(home: Path, rounds: int) -> dict[str, list[Run]]:
 
     runs: dict[str, list[Run]] = {name: [] for name in CONTESTANTS}
     (home / "destination").mkdir()
-    with prefect_api() as ready:
+    with prefect_api(quiet=True) as ready:
         ready()
         for number in range(rounds):
             for name in CONTESTANTS:

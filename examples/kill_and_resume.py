@@ -38,7 +38,7 @@ def main() -> None:
         from prefect_globus.cli.server import prefect_api  # noqa: PLC0415 - reads the environment that was just set
 
         print("Starting a Prefect server ...", flush=True)
-        with prefect_api() as wait_until_ready:
+        with prefect_api(quiet=True) as wait_until_ready:
             wait_until_ready()
             _tell(source, home / "copy")
 
@@ -54,14 +54,16 @@ def _tell(source: Path, destination: Path) -> None:
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     before = _status()
-    print(f"Process {driver.pid} was killed with SIGKILL after {_books(before)}.")
+    print(f"Process {driver.pid} was killed with SIGKILL after {_books(before)}{_scan(before)}.")
 
     print(f"\n$ prefect-globus resume {TRANSFER_ID}", flush=True)
     resumed = subprocess.run(_cli("resume", TRANSFER_ID, "--quiet"), stdout=subprocess.DEVNULL, check=False)  # noqa: S603
     after = _status()
-    cached = before["batches_done"]
     print(f"Exit status {resumed.returncode}, {after['status']} with {_books(after)}.")
-    print(f"{cached} batches were done before the kill and are not done again: Prefect shows them as Cached.")
+    cached = _cached()
+    print(
+        f"{before['batches_done']} batches were done before the kill; Prefect shows {cached} of this run's as Cached."
+    )
     tasks = Counter(task["task_id"] for task in after["tasks"])
     batches = Counter(task["batch"] for task in after["tasks"] if task["status"] == "SUCCEEDED")
     twice = sum(count > 1 for count in [*tasks.values(), *batches.values()])
@@ -72,7 +74,7 @@ def _tell(source: Path, destination: Path) -> None:
         print(f"sha256 {digest}  {files:,} files  {path}")
     identical = len(set(digests.values())) == 1
     print(f"\nThe trees are {'identical' if identical else 'DIFFERENT'}. {time.monotonic() - began:.0f} s in all.")
-    sys.exit(0 if identical and not twice and after["status"] == "COMPLETED" else 1)
+    sys.exit(0 if identical and not twice and cached and after["status"] == "COMPLETED" else 1)
 
 
 def _cli(*words: str) -> list[str]:
@@ -105,6 +107,10 @@ def _books(status: dict[str, Any]) -> str:
     moved, size = status["items_transferred"], status["bytes_transferred"]
     batches = f"{status['batches_done']} of {status['batches_total']} batches"
     return f"{moved:,} of {status['items_total']:,} files and {size / 2**20:.1f} MiB in {batches}"
+
+
+def _scan(status: dict[str, Any]) -> str:
+    return "" if status["scan_complete"] else ", while the scan went on"
 
 
 def _wait_for_batches(driver: subprocess.Popen[bytes], number: int) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from prefect_globus.cli.main import cli
@@ -49,7 +51,7 @@ def test_each_make_target_of_the_readme_exists() -> None:
 
 def test_the_python_of_the_readme_runs(prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it stands, with an emulator in the place of Globus."""
-    flow_code, emulator_code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    flow_code, blocks_code, deployment_code, emulator_code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     raw = tmp_path / "source/instrument/raw"
     raw.mkdir(parents=True)
     (raw / "measured").write_text("42")
@@ -63,6 +65,10 @@ def test_the_python_of_the_readme_runs(prefect_api: str, tmp_path: Path, monkeyp
         names: dict[str, Any] = {"__name__": "readme"}
         exec(flow_code, names)
         names["nightly"]("20261122")
+        exec(blocks_code, names)
+        with get_client(sync_client=True) as client:
+            client.create_work_pool(WorkPoolCreate(name="globus", type="process"), overwrite=True)
+        exec(deployment_code, names)
     arrived = tmp_path / "destination/archive/20261122"
     assert [path.name for path in arrived.iterdir()] == ["measured"]
 
@@ -72,3 +78,14 @@ def test_the_python_of_the_readme_runs(prefect_api: str, tmp_path: Path, monkeyp
         [sys.executable, "-c", emulator_code], cwd=tmp_path, check=True, capture_output=True, text=True, env=os.environ
     )
     assert answer.stdout.startswith("http://127.0.0.1:")
+
+
+def test_the_demo() -> None:
+    """It proves what it says, and prints no traceback and no warning."""
+    answer = subprocess.run(
+        [sys.executable, "examples/kill_and_resume.py"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert answer.stderr == ""
+    assert "The trees are identical." in answer.stdout
+    assert "0 of them twice" in answer.stdout

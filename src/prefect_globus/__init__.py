@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prefect_globus.blocks import CheckpointStore, FileCheckpointStore, GlobusCredentials, SqlCheckpointStore
+    from prefect_globus.deployments.on_demand import transfer_deployment
     from prefect_globus.flows.control import (
         cancel_transfer,
         delete_transfer,
@@ -37,6 +38,7 @@ __all__ = [
     "list_transfers",
     "resumable_transfer",
     "resume_transfer",
+    "transfer_deployment",
     "transfer_status",
 ]
 
@@ -56,6 +58,7 @@ _HOMES = {
     "list_transfers": "flows.control",
     "resumable_transfer": "flows.resumable_transfer",
     "resume_transfer": "flows.control",
+    "transfer_deployment": "deployments.on_demand",
     "transfer_status": "flows.control",
 }
 

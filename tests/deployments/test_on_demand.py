@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.flows import load_flow_from_entrypoint
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from prefect_globus import TransferOptions, resumable_transfer
-from prefect_globus.deployments.on_demand import transfer_deployment
+from prefect_globus import (
+    GlobusCredentials,
+    SqlCheckpointStore,
+    TransferOptions,
+    resumable_transfer,
+    transfer_deployment,
+    transfer_status,
+)
+from prefect_globus.emulator.process import running_emulator
 from prefect_globus.transfers.errors import InvalidLocationError, InvalidTransferIdError, OverlappingLocationsError
 
 ROOT = Path(__file__).parents[2]
@@ -59,3 +72,34 @@ def test_the_form_of_the_flow_shows_every_option_and_no_callback() -> None:
     assert set(shown) == {name for name in TransferOptions.model_fields if not name.endswith("_callback")}
     assert all(field["description"].endswith(".") for field in shown.values())
     assert all(schema["properties"][name]["description"] for name in schema["properties"])
+
+
+def test_a_worker_runs_it_from_anywhere(prefect_api: str, tmp_path: Path) -> None:
+    """With blocks by name, in a process pool; Prefect and the checkpoint agree on how it ended."""
+    for side in ("source", "destination"):
+        (tmp_path / side).mkdir()
+    (tmp_path / "source" / "a").write_text("1")
+    folders = {side: tmp_path / side for side in ("source", "destination")}
+    with running_emulator(folders) as globus, temporary_settings({PREFECT_API_URL: prefect_api}):
+        url, database = globus.url, f"sqlite:///{tmp_path / 'checkpoints.db'}"
+        credentials = GlobusCredentials(client_id="any", client_secret="any", transfer_url=url, auth_url=url)
+        credentials.save("worker-test", overwrite=True)
+        SqlCheckpointStore(url=database).save("worker-test", overwrite=True)
+        with get_client(sync_client=True) as client:
+            client.create_work_pool(WorkPoolCreate(name="worker-test", type="process"), overwrite=True)
+        locations = [f"{globus.collections[side]}:/" for side in folders]
+        names = {"credentials": "worker-test", "checkpoints": "worker-test"}
+        deployment = transfer_deployment("worker-test", *locations, transfer_id="deployed", **names)
+        deployment_id = deployment.apply(work_pool_name="worker-test")
+        with get_client(sync_client=True) as client:
+            run = client.create_flow_run_from_deployment(deployment_id)
+            command = ["prefect", "worker", "start", "--pool", "worker-test", "--type", "process", "--run-once"]
+            environment = {**os.environ, "PREFECT_API_URL": prefect_api}
+            worker = subprocess.run(
+                [sys.executable, "-m", *command], cwd=tmp_path, env=environment, capture_output=True, text=True
+            )
+            state = client.read_flow_run(run.id).state
+        assert state is not None
+        assert state.is_completed(), f"{state} {worker.stdout} {worker.stderr}"
+        assert transfer_status("deployed", checkpoints="worker-test").items_transferred == 1
+    assert (tmp_path / "destination" / "a").read_text() == "1"

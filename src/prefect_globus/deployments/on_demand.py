@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from prefect.deployments.runner import RunnerDeployment
+from prefect.flows import EntrypointType
 
 from prefect_globus.flows.resumable_transfer import resumable_transfer
 from prefect_globus.transfers.location import Location, check_disjoint, check_transfer_id
@@ -20,7 +21,9 @@ def transfer_deployment(
     credentials: str | None = None,
     checkpoints: str | None = None,
 ) -> RunnerDeployment:
-    """A deployment of `resumable_transfer` with these parameters, to hand to `prefect.serve` or to `apply`.
+    """A deployment of `resumable_transfer` with these parameters.
+
+    Hand it to `prefect.serve`, or call its `apply(work_pool_name=...)` for workers that have this package installed.
 
     Args:
         name: of the deployment.
@@ -45,5 +48,11 @@ def transfer_deployment(
         "checkpoints": checkpoints,
     }
     given = {key: value for key, value in parameters.items() if value is not None}
-    deployment = resumable_transfer.to_deployment(name, parameters=given, _sync=True)  # type: ignore[call-arg] # Prefect's own switch for its sync form
+    deployment = resumable_transfer.to_deployment(
+        name,
+        parameters=given,
+        # by the module's name, which a worker finds wherever the package is installed, not by a path of this machine
+        entrypoint_type=EntrypointType.MODULE_PATH,
+        _sync=True,  # type: ignore[call-arg] # Prefect's own switch for its sync form
+    )
     return cast("RunnerDeployment", deployment)

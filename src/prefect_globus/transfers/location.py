@@ -14,7 +14,8 @@ from prefect_globus.transfers.records import Record
 
 _HOME = "/~/"
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f]")
-_TRANSFER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=@:-]{0,127}")
+_ID_LIMIT = 128
+_TRANSFER_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._+=@:-]{{0,{_ID_LIMIT - 1}}}")
 
 
 class Location(Record):
@@ -106,10 +107,16 @@ def check_transfer_id(transfer_id: str) -> str:
         InvalidTransferIdError: it is empty, too long, or has characters that could leave a folder or confuse a person.
     """
     if not _TRANSFER_ID.fullmatch(transfer_id):
-        raise InvalidTransferIdError(transfer_id=transfer_id, reason="it is empty, too long or has other characters")
+        raise InvalidTransferIdError(transfer_id=transfer_id, reason=_what_is_wrong(transfer_id))
     if ".." in transfer_id:
         raise InvalidTransferIdError(transfer_id=transfer_id, reason="it has a '..'")
     return transfer_id
+
+
+def _what_is_wrong(transfer_id: str) -> str:
+    if not transfer_id:
+        return "it is empty"
+    return "it is too long" if len(transfer_id) > _ID_LIMIT else "it has other characters, or begins with one"
 
 
 def check_disjoint(source: Location, destination: Location) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from prefect_globus.transfers.items import Item, ItemType
@@ -21,7 +21,7 @@ FilterCallback = Callable[[Item], bool]
 
 
 class SyncLevel(StrEnum):
-    """When Globus may leave a file alone that is already at the destination (contract, section 3)."""
+    """When Globus may leave a file alone that is already at the destination."""
 
     EXISTS = "exists"
     SIZE = "size"
@@ -146,6 +146,14 @@ class TransferOptions(Record):
     )
     progress_callback: SkipJsonSchema[ProgressCallback | None] = Field(default=None, exclude=True, repr=False)
     filter_callback: SkipJsonSchema[FilterCallback | None] = Field(default=None, exclude=True, repr=False)
+
+    @model_validator(mode="after")
+    def _check_ranges(self) -> Self:
+        for low, high in (("min_size", "max_size"), ("min_age_seconds", "max_age_seconds")):
+            least, most = getattr(self, low), getattr(self, high)
+            if least is not None and most is not None and least > most:
+                raise ValueError(f"{low} is larger than {high}, so nothing would be transferred")
+        return self
 
     def differences(self, other: TransferOptions) -> list[str]:
         """The names of the options that say what is transferred and differ from ``other``; sorted."""
