@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from prefect.deployments.runner import RunnerDeployment
-from prefect.flows import EntrypointType
+from prefect.deployments.runner import EntrypointType, RunnerDeployment  # type: ignore[attr-defined] # defined there, not listed
 
 from prefect_globus.flows.resumable_transfer import resumable_transfer
 from prefect_globus.transfers.location import Location, check_disjoint, check_transfer_id
