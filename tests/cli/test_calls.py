@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import click
 import pytest
@@ -19,8 +20,9 @@ from prefect_globus.cli.local import Places
 from prefect_globus.cli.main import cli
 from prefect_globus.tasks.processes import this_holder
 from prefect_globus.transfers.errors import InvalidInputError
+from prefect_globus.transfers.items import Item
 from prefect_globus.transfers.location import Location
-from prefect_globus.transfers.model import Transfer
+from prefect_globus.transfers.model import Batch, Transfer
 from prefect_globus.transfers.options import TransferOptions
 
 UUID = "16d793ac-4d4a-5def-8fdb-bf474230a0d0"
@@ -83,6 +85,19 @@ def test_a_transfer_that_is_driven_is_not_deleted(store: SqlCheckpointStore) -> 
     said = call("delete", "nightly")
     assert said.code == 1
     assert f"process {os.getpid()}" in said.err
+
+
+def test_a_transfer_with_running_tasks_is_deleted_by_force_only(store: SqlCheckpointStore) -> None:
+    lease = store.acquire_lease("nightly", this_holder(), 60)
+    transfer = store.load_transfer("nightly")
+    batch = Batch.cut("nightly", transfer.batches + 1, [Item("a", 1, 1)])
+    store.append_batch(lease, transfer.evolve(batches=batch.number, cursor="a"), batch, [Item("a", 1, 1)])
+    store.save_batch(lease, batch.intend(uuid4(), None))
+    store.release_lease(lease)
+    said = call("delete", "nightly")
+    assert said.code == 1
+    assert "prefect-globus cancel nightly" in said.err
+    assert call("delete", "nightly", "--force").code == 0
 
 
 @pytest.mark.usefixtures("here")

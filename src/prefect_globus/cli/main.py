@@ -152,12 +152,15 @@ def cancel(state: State, transfer_id: str) -> None:
 
 @cli.command()
 @_ID
+@click.option("--force", is_flag=True, help="Forget also Globus tasks that may still be running.")
 @store_options
 @click.pass_obj
-def delete(state: State, transfer_id: str) -> None:
+def delete(state: State, transfer_id: str, *, force: bool) -> None:
     """Forget the transfer ID. What was transferred stays where it is."""
     with _reading(state) as store:
-        store.delete_transfer(transfer_id)
+        from prefect_globus.flows.control import delete_transfer  # noqa: PLC0415
+
+        delete_transfer(transfer_id, store, force=force)
     local.forget(transfer_id)
     click.echo(f"{transfer_id} is deleted")
 

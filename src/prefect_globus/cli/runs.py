@@ -26,11 +26,11 @@ _CANCEL_SECONDS = 120.0
 
 
 class Outcome(NamedTuple):
-    """How a run ended: the result by the checkpoint, the error if there was one, and how long it took."""
+    """How a run ended: the result by the checkpoint, the error if there was one, and how long it took, if anything."""
 
     result: TransferResult
     error: TransferError | None
-    seconds: float
+    seconds: float | None
 
 
 class Runner:
@@ -65,7 +65,7 @@ class Runner:
         """Resume the transfer of this id; see `resume_transfer`."""
         transfer = self.store.load_transfer(transfer_id)
         if transfer.status is TransferStatus.COMPLETED:  # and a local one has no state any more
-            return Outcome(transfer_status(transfer_id, self.store), None, 0.0)
+            return Outcome(transfer_status(transfer_id, self.store), None, None)
         specs: list[str] | None = [] if local.is_local(transfer_id) else None
         return self._run(str(transfer.source), str(transfer.destination), transfer_id, specs, values)
 
@@ -81,7 +81,9 @@ class Runner:
                     wait = options.max_lock_wait
                     stack.enter_context(local.served(self.store, transfer_id, specs, wait=wait, file_delay=delay))
                 self._ready()
-                return self._call(source, destination, transfer_id, options)
+                outcome = self._call(source, destination, transfer_id, options)
+                done_before = recorded is not None and recorded.status is TransferStatus.COMPLETED
+                return outcome._replace(seconds=None) if done_before else outcome
         finally:
             if specs is not None:
                 self._clear_up(transfer_id)

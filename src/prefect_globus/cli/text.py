@@ -41,12 +41,13 @@ def count(number: int, what: str) -> str:
     return f"{number} {what if number == 1 else plural}"
 
 
-def summary(result: TransferResult, seconds: float) -> str:
-    """How a run ended, in a few lines."""
+def summary(result: TransferResult, seconds: float | None) -> str:
+    """How a run ended, in a few lines; ``seconds`` is how long it took, or None when there was nothing left to do."""
+    took = ", as it was already" if seconds is None else f" in {seconds:.1f} s"
     items = f"{result.items_transferred} of {count(result.items_total, 'item')} transferred"
     batches = f"{result.batches_done} of {count(result.batches_total, 'batch')} done"
     lines = [
-        f"{result.id} is {result.status}: {items}, {size(result.bytes_transferred)} in {seconds:.1f} s",
+        f"{result.id} is {result.status}: {items}, {size(result.bytes_transferred)}{took}",
         f"  {batches} by {count(len(result.tasks), 'Globus task')}",
     ]
     if others := _others(result):

@@ -71,9 +71,9 @@ class SourceNotFoundError(InvalidInputError):
     """The source {location} does not exist. Check the path, and that the login may read it."""
 
 
-class TransferActiveError(InvalidInputError):
+class TransferActiveError(TransferError):
     """Transfer {transfer_id!r} has {tasks} Globus tasks that may still be running. Cancel it first, with
-    prefect-globus cancel {transfer_id}, or delete it by force.
+    prefect-globus cancel {transfer_id}, or delete it by force (--force).
     """
 
 
