@@ -14,7 +14,7 @@ from prefect_globus import GlobusCredentials, SqlCheckpointStore, TransferOption
 from prefect_globus.transfers import errors
 from prefect_globus.transfers.location import Location
 from prefect_globus.transfers.model import Transfer
-from support.world import World, tree
+from support.world import CLIENT_ID, CLIENT_SECRET, World, tree
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +128,16 @@ def test_wrong_credentials(world: World) -> None:
     with pytest.raises(errors.GlobusAuthError, match="Check the client id and secret") as caught:
         call(world, world.location("source"), world.location("destination"), credentials=wrong)
     assert "made-up" not in str(caught.value)
+
+
+@pytest.mark.parametrize("emulator_options", [{"client": (CLIENT_ID, CLIENT_SECRET)}])
+def test_a_wrong_secret(world: World) -> None:
+    """The login itself is refused, and the secret is not in the message."""
+    url = world.emulator.url
+    wrong = GlobusCredentials(client_id=CLIENT_ID, client_secret="not-it-at-all", transfer_url=url, auth_url=url)
+    with pytest.raises(errors.GlobusAuthError, match="Check the client id and secret") as caught:
+        call(world, world.location("source"), world.location("destination"), credentials=wrong)
+    assert "not-it-at-all" not in str(caught.value)
 
 
 def test_no_credentials(world: World) -> None:

@@ -24,9 +24,9 @@ from prefect_globus.transfers.errors import (
     TransferNotFoundError,
     TransferStoppedError,
 )
-from prefect_globus.transfers.items import ItemType
+from prefect_globus.transfers.items import ItemType, Outcome
 from prefect_globus.transfers.location import Location
-from prefect_globus.transfers.model import Batch, Holder, Request, Transfer
+from prefect_globus.transfers.model import Batch, Holder, ItemFault, Request, Transfer
 from prefect_globus.transfers.records import now
 from prefect_globus.transfers.states import AttemptStatus
 from support.world import World, tree
@@ -34,7 +34,7 @@ from support.world import World, tree
 HOLDER = Holder(description="a test")
 
 
-def intend(world: World, *, deadline_seconds: float | None = None) -> Transfer:
+def intend(world: World, *, deadline_seconds: float | None = None, dead_link: bool = False) -> Transfer:
     """A transfer that was cut off between the intent and the submission of its one batch."""
     world.write({"a": "1"})
     source, destination = (Location.parse(world.location(side)) for side in ("source", "destination"))
@@ -44,12 +44,19 @@ def intend(world: World, *, deadline_seconds: float | None = None) -> Transfer:
     transfer = transfer.evolve(status=TransferStatus.SCANNING)
     world.store.save_transfer(lease, transfer)
     items = [Item("a", 1, int((world.source / "a").stat().st_mtime), ItemType.FILE)]
+    if dead_link:
+        items.append(Item("link", 0, 0, ItemType.INVALID_SYMLINK))
     batch = Batch.cut("test", 1, items)
-    transfer = transfer.evolve(batches=1, cursor="a", status=TransferStatus.TRANSFERRING)
+    transfer = transfer.evolve(batches=1, cursor=items[-1].path, status=TransferStatus.TRANSFERRING)
     world.store.append_batch(lease, transfer, batch, items)
+    if dead_link:
+        fault = ItemFault(path="link", outcome=Outcome.DEAD, code="INVALID_SYMLINK", attempt=0)
+        batch = batch.set_aside(items, {"link": fault})
     deadline = None if deadline_seconds is None else now() + timedelta(seconds=deadline_seconds)
     submission_id = GlobusService(world.credentials.get_transfer_client).new_submission_id()
     world.store.save_batch(lease, batch.intend(submission_id, deadline))
+    if dead_link:
+        world.store.save_transfer(lease, transfer.evolve(status=TransferStatus.FAILED))
     world.store.release_lease(lease)
     return transfer
 
@@ -126,6 +133,18 @@ def test_dead_letters_are_tried_again_on_resume(world: World) -> None:
     world.write({"later": "2"})
     result = world.run(symlinks="follow")
     assert (result.status, result.items_transferred) == (TransferStatus.COMPLETED, 2)
+    assert (world.destination / "link").read_text() == "2"
+
+
+def test_dead_letters_of_a_batch_under_way_wait_for_the_next_resume(world: World) -> None:
+    """What its attempt was sent may not change, nor may they count as sent with it."""
+    intend(world, dead_link=True)
+    world.write({".hidden": "2"})  # lies before the cursor, so that the scan does not find it
+    (world.source / "link").symlink_to(".hidden")
+    with pytest.raises(TransferFailedError, match="1 item failed for good"):
+        world.run()
+    assert world.store.ledger("test").transferred == 1
+    assert world.run().status is TransferStatus.COMPLETED
     assert (world.destination / "link").read_text() == "2"
 
 

@@ -134,7 +134,7 @@ def delete_transfer(transfer_id: str, checkpoints: CheckpointStore | str | None 
     lease = take_lease(store, transfer_id, _SHORT_SECONDS, wait=0.0)
     try:
         batches = store.list_batches(transfer_id)
-        live = sum(batch.attempt is not None and batch.attempt.live for batch in batches)
+        live = sum(batch.live for batch in batches)
         if live and not force:
             raise TransferActiveError(transfer_id=transfer_id, tasks=live)
     finally:

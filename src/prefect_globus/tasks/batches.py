@@ -91,7 +91,8 @@ def drive_batch(driver: Driver, number: int) -> Ledger:
     if batch.status is BatchStatus.DONE:  # Prefect's cache fails open: the checkpoint decides
         return batch.ledger
     items = driver.store.load_manifest(driver.transfer.id, number)
-    batch = _set_aside(driver, batch, items)
+    if not batch.live:  # what a live attempt was sent may not change
+        batch = _set_aside(driver, batch, items)
     if batch.remaining:
         batch = _intended(driver, batch)
         batch = submitted(driver, batch, items)
@@ -119,7 +120,7 @@ def _is_mended(driver: Driver, item: Item) -> bool:
 
 def _intended(driver: Driver, batch: Batch) -> Batch:
     """The batch with an attempt on record that has not ended: the one that was cut off, or a new one."""
-    if batch.attempt is not None and batch.attempt.live:
+    if batch.live:
         return batch
     submission_id = driver.patiently(driver.globus.new_submission_id)
     seconds = driver.options.deadline_seconds

@@ -53,7 +53,7 @@ def cancel_attempts(driver: Driver) -> None:
     """
     driver.stop.obey(StopReason.CANCELED)
     for batch in driver.store.list_batches(driver.transfer.id):
-        if batch.attempt is not None and batch.attempt.live:
+        if batch.live:
             _cancel_attempt(driver, batch)
     driver.update(status=TransferStatus.CANCELED)
 

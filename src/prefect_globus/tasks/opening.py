@@ -81,9 +81,12 @@ def _preflight(globus: GlobusService, wanted: Transfer) -> bool:
 
 
 def _redrive(driver: Driver) -> None:
-    """Let what failed for good be tried again: a person who resumes a FAILED transfer has mended something."""
+    """Let what failed for good be tried again: a person who resumes a FAILED transfer has mended something.
+
+    A batch with a live attempt is left as it is, because what that was sent may not change.
+    """
     for batch in driver.store.list_batches(driver.transfer.id):
-        if batch.ledger.dead:
+        if batch.ledger.dead and not batch.live:
             driver.save_batch(batch.redrive())
 
 

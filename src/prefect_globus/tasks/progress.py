@@ -26,7 +26,7 @@ class Progress:
         """Take in a batch as it was just written."""
         with self._lock:
             self._recorded[batch.number] = batch.ledger
-            if batch.attempt is None or not batch.attempt.live:
+            if not batch.live:
                 self._running.pop(batch.number, None)
 
     def report(self, number: int, files: int, size: int) -> None:

@@ -217,6 +217,11 @@ class Batch(Record):
         return self.attempts[-1] if self.attempts else None
 
     @property
+    def live(self) -> bool:
+        """Whether its latest attempt may still be doing something."""
+        return self.attempt is not None and self.attempt.live
+
+    @property
     def remaining(self) -> int:
         """How many items still need work."""
         return self.outcomes.count(Outcome.REMAINING)
@@ -248,7 +253,7 @@ class Batch(Record):
             InvalidTransitionError: an attempt is still live, or the batch is done.
         """
         self.check_becomes(BatchStatus.ACTIVE)
-        if self.attempt is not None and self.attempt.live:
+        if self.attempt is not None and self.live:
             raise InvalidTransitionError(what=self._name, before=self.attempt.status, after=AttemptStatus.INTENDED)
         attempt = Attempt(number=len(self.attempts) + 1, submission_id=submission_id, deadline=deadline)
         return self.evolve(status=BatchStatus.ACTIVE, attempts=(*self.attempts, attempt))
