@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-import shutil
-import tempfile
 import uuid
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,13 +13,14 @@ import click
 from prefect_globus.emulator.app import build_app
 from prefect_globus.emulator.database import Database, StateError
 from prefect_globus.emulator.model import CollectionSpec, Policy
+from prefect_globus.emulator.process import state_file
 from prefect_globus.emulator.server import Server, listen, stop_when_stdin_closes
 from prefect_globus.emulator.site import Site
 from prefect_globus.emulator.submission import canonical_uuid
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 NAMESPACE = uuid.UUID("5d1f5a4e-43a4-5c5e-9c0b-0d0f1f1c7b11")
 
@@ -89,7 +88,7 @@ def serve(
     credentials = _client(client)
     wanted = [_wanted(text) for text in collections]
     policy = Policy(scale=time_scale, rate=rate, file_delay=file_delay)
-    with _state_file(state) as path, closing(_database(path)) as database:
+    with state_file(state) as path, closing(_database(path)) as database:
         served = _served(wanted, database.collections())
         listener = _listen(host, port)
         database.save_collections(served)
@@ -163,18 +162,6 @@ def _served(wanted: Sequence[Wanted], recorded: Sequence[CollectionSpec]) -> lis
     if len({one.uuid for one in served}) < len(served):
         raise Refusal("Two collections have the same UUID. Give each collection a UUID of its own.")
     return served
-
-
-@contextmanager
-def _state_file(state: Path | None) -> Iterator[Path]:
-    if state is not None:
-        yield state.absolute()
-        return
-    folder = tempfile.mkdtemp(prefix="globus-emulator-")
-    try:
-        yield Path(folder) / "state.sqlite"
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _database(path: Path) -> Database:

@@ -154,7 +154,7 @@ def running_emulator(
     else:
         specs = list(collections)
     options = ["--time-scale", str(time_scale), "--rate", str(rate), "--file-delay", str(file_delay)]
-    with _folder_for(state) as path:
+    with state_file(state) as path:
         emulator = Emulator(specs, path, options, port, ":".join(client) if client else None).start()
         try:
             yield emulator
@@ -163,9 +163,10 @@ def running_emulator(
 
 
 @contextmanager
-def _folder_for(state: Path | None) -> Iterator[Path]:
-    if state is not None:
-        yield state
+def state_file(given: Path | None) -> Iterator[Path]:
+    """Yield the state file that was given, or one in a folder that lasts as long as the block."""
+    if given is not None:
+        yield given.absolute()
         return
     folder = tempfile.mkdtemp(prefix="globus-emulator-")
     try:
