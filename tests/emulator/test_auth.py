@@ -9,7 +9,7 @@ import globus_sdk
 import pytest
 import requests
 
-from prefect_globus.emulator.auth import OAuthError, resource_server, root_scopes
+from prefect_globus.emulator.auth.grants import OAuthError, resource_server, root_scopes
 
 if TYPE_CHECKING:
     from tests.emulator.conftest import Lab

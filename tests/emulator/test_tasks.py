@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import globus_sdk
 import pytest
 
-from prefect_globus.emulator.model import Policy
+from prefect_globus.emulator.tasks.model import Policy
 
 if TYPE_CHECKING:
     from tests.emulator.conftest import Lab

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from prefect_globus.emulator.app import build_app
+from prefect_globus.emulator.collections.model import CollectionSpec
+from prefect_globus.emulator.collections.registry import CollectionRegistry
 from prefect_globus.emulator.database import Database, StateError
-from prefect_globus.emulator.model import CollectionSpec, Policy
 from prefect_globus.emulator.process import state_file
 from prefect_globus.emulator.server import Server, listen, stop_when_stdin_closes
 from prefect_globus.emulator.site import Site
-from prefect_globus.emulator.submission import canonical_uuid
+from prefect_globus.emulator.tasks.model import Policy
+from prefect_globus.emulator.tasks.submission import canonical_uuid
 
 if TYPE_CHECKING:
     import socket
@@ -89,9 +91,10 @@ def serve(
     wanted = [_wanted(text) for text in collections]
     policy = Policy(scale=time_scale, rate=rate, file_delay=file_delay)
     with state_file(state) as path, closing(_database(path)) as database:
-        served = _served(wanted, database.collections())
+        registry = CollectionRegistry(database)
+        served = _served(wanted, registry.all())
         listener = _listen(host, port)
-        database.save_collections(served)
+        registry.save(served)
         address = f"[{host}]" if ":" in host else host
         url = f"http://{address}:{listener.getsockname()[1]}"
         server = Server(build_app(Site.of(database, served, policy, credentials)), lambda: _announce(url, served))

@@ -1,119 +1,26 @@
-"""The state file: SQLite, locked while it is served, and what it knows apart from tasks."""
+"""The state file: SQLite, locked while it is served."""
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import sqlite3
 import threading
-import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from prefect_globus.emulator.model import CollectionSpec
+from importlib import resources
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-SCHEMA = """
-CREATE TABLE collections (
-    uuid TEXT PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    folder TEXT NOT NULL
-);
-CREATE TABLE tokens (
-    digest TEXT PRIMARY KEY,      -- SHA-256: the state file holds no token that could be used
-    client_id TEXT NOT NULL,
-    resource_server TEXT NOT NULL,
-    expires_at REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE tasks (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    task_id TEXT NOT NULL UNIQUE,
-    owner_id TEXT NOT NULL,
-    submission_id TEXT NOT NULL,
-    source_endpoint TEXT NOT NULL,
-    destination_endpoint TEXT NOT NULL,
-    label TEXT,
-    status TEXT NOT NULL,         -- ACTIVE -> SUCCEEDED | FAILED, see model.TRANSITIONS
-    options TEXT NOT NULL,        -- JSON
-    request_time REAL NOT NULL,
-    completion_time REAL,
-    deadline REAL NOT NULL,       -- as documents show it
-    expires_at REAL NOT NULL,     -- the same with the time scale applied
-    deadline_fixed INTEGER NOT NULL,
-    started INTEGER NOT NULL DEFAULT 0,
-    cancel_requested INTEGER NOT NULL DEFAULT 0,
-    ready_at REAL NOT NULL,
-    error_code TEXT,
-    error_time REAL,
-    fatal_code TEXT,
-    fatal_description TEXT,
-    files INTEGER NOT NULL DEFAULT 0,
-    directories INTEGER NOT NULL DEFAULT 0,
-    symlinks INTEGER NOT NULL DEFAULT 0,
-    files_skipped INTEGER NOT NULL DEFAULT 0,
-    files_transferred INTEGER NOT NULL DEFAULT 0,
-    bytes_transferred INTEGER NOT NULL DEFAULT 0,
-    bytes_checksummed INTEGER NOT NULL DEFAULT 0,
-    faults INTEGER NOT NULL DEFAULT 0,
-    subtasks_total INTEGER NOT NULL DEFAULT 0,
-    subtasks_succeeded INTEGER NOT NULL DEFAULT 0,
-    subtasks_skipped_errors INTEGER NOT NULL DEFAULT 0,
-    subtasks_canceled INTEGER NOT NULL DEFAULT 0,
-    subtasks_expired INTEGER NOT NULL DEFAULT 0,
-    subtasks_failed INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (owner_id, submission_id)
-);
-CREATE INDEX unfinished_tasks ON tasks (number) WHERE status = 'ACTIVE';
-CREATE TABLE work (
-    task INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
-    kind TEXT NOT NULL,           -- item -> file | directory, once it was looked at
-    outcome TEXT NOT NULL,        -- pending -> moving -> done | unchanged | skipped
-    source_path TEXT NOT NULL,
-    destination_path TEXT NOT NULL,
-    recursive INTEGER,
-    external_checksum TEXT,
-    checksum_algorithm TEXT,
-    checksum TEXT,
-    size INTEGER,
-    error_code TEXT,
-    error_details TEXT,
-    error_time REAL,
-    PRIMARY KEY (task, seq)
-) WITHOUT ROWID;
-CREATE TABLE claims (             -- the pairs of paths of unfinished tasks; its key is what makes a 409
-    pair BLOB PRIMARY KEY,
-    task INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX claims_of_task ON claims (task);
-CREATE TABLE events (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    task INTEGER NOT NULL,
-    time REAL NOT NULL,
-    code TEXT NOT NULL,
-    is_error INTEGER NOT NULL,
-    details TEXT NOT NULL,
-    backs_off INTEGER NOT NULL
-);
-CREATE INDEX events_of_task ON events (task, number);
-"""
+SCHEMA = resources.files("prefect_globus.emulator").joinpath("schema.sql")
 
 
 class StateError(Exception):
     """The state file cannot be used; the message says what to do."""
-
-
-class TokenOwner(NamedTuple):
-    """Whom a token was given to, and for which service."""
-
-    client_id: str
-    resource_server: str
 
 
 class Database:
@@ -142,7 +49,9 @@ class Database:
         if version not in (0, SCHEMA_VERSION):
             raise StateError(f"{self.path} was written by another version of the emulator. Name another file.")
         if version == 0:
-            self._connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            self._connection.executescript(
+                f"BEGIN; {SCHEMA.read_text()} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            )
 
     def close(self) -> None:
         """Close the file and give up its lock."""
@@ -166,38 +75,6 @@ class Database:
         """Return what a query finds."""
         with self._mutex:
             return self._connection.execute(query, parameters).fetchall()
-
-    def collections(self) -> list[CollectionSpec]:
-        """Return the collections that this state has served."""
-        found = self.rows("SELECT name, uuid, folder FROM collections ORDER BY rowid")
-        return [CollectionSpec(row["name"], row["uuid"], row["folder"]) for row in found]
-
-    def save_collections(self, collections: Sequence[CollectionSpec]) -> None:
-        """Make `collections` the ones that are served from now on."""
-        with self.transaction() as connection:
-            connection.execute("DELETE FROM collections")
-            connection.executemany(
-                "INSERT INTO collections (name, uuid, folder) VALUES (?, ?, ?)",
-                [(one.name, one.uuid, one.folder) for one in collections],
-            )
-
-    def save_token(self, token: str, owner: TokenOwner, expires_at: float) -> None:
-        """Keep a token until `expires_at`, in seconds since the epoch, and forget those that have expired."""
-        with self.transaction() as connection:
-            connection.execute("DELETE FROM tokens WHERE expires_at < ?", (time.time(),))
-            connection.execute("INSERT INTO tokens VALUES (?, ?, ?, ?)", (_digest(token), *owner, expires_at))
-
-    def token_owner(self, token: str) -> TokenOwner | None:
-        """Return whose token this is, or None if it is unknown or has expired."""
-        found = self.rows(
-            "SELECT client_id, resource_server FROM tokens WHERE digest = ? AND expires_at > ?",
-            (_digest(token), time.time()),
-        )
-        return TokenOwner(*found[0]) if found else None
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _lock(path: Path) -> int:

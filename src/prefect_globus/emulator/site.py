@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from prefect_globus.emulator.auth.tokens import TokenStore
+from prefect_globus.emulator.collections.folder import Folder
+from prefect_globus.emulator.collections.model import CollectionSpec
 from prefect_globus.emulator.database import Database
-from prefect_globus.emulator.engine import Engine
 from prefect_globus.emulator.errors import EndpointNotFound
-from prefect_globus.emulator.model import CollectionSpec, Policy
-from prefect_globus.emulator.storage import Folder
-from prefect_globus.emulator.tasks import TaskStore
+from prefect_globus.emulator.tasks.engine import Engine
+from prefect_globus.emulator.tasks.model import Policy
+from prefect_globus.emulator.tasks.store import TaskStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +23,7 @@ class Site:
     """The composition of one emulator; `client` is the only client that gets a token, or None for any."""
 
     database: Database
+    tokens: TokenStore
     tasks: TaskStore
     engine: Engine
     collections: dict[str, CollectionSpec]
@@ -39,8 +42,16 @@ class Site:
         """Put an emulator together; its engine is not started yet."""
         tasks = TaskStore(database)
         folders = {one.uuid: Folder(one.folder) for one in collections}
-        engine = Engine(tasks, folders, policy)
-        return cls(database, tasks, engine, {one.uuid: one for one in collections}, folders, policy, client)
+        return cls(
+            database=database,
+            tokens=TokenStore(database),
+            tasks=tasks,
+            engine=Engine(tasks, folders, policy),
+            collections={one.uuid: one for one in collections},
+            folders=folders,
+            policy=policy,
+            client=client,
+        )
 
     def collection(self, uuid: str | None, asked: object) -> CollectionSpec:
         """Return a collection. Raises EndpointNotFound, naming what was asked for."""

@@ -6,7 +6,7 @@ import logging
 import secrets
 import string
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from starlette.concurrency import run_in_threadpool
@@ -14,8 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from prefect_globus.emulator.auth import identity_of
 from prefect_globus.emulator.errors import ApiError, AuthenticationFailed, BadRequest
+from prefect_globus.emulator.identities import identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
+    from prefect_globus.emulator.auth.tokens import TokenOwner
     from prefect_globus.emulator.site import Site
 
 logger = logging.getLogger(__name__)
@@ -63,33 +64,56 @@ class Call:
         return default if not text else text in ("1", "true")
 
 
-def service_route(
-    site: Site, resource_server: str, method: str, path: str, handle: Callable[[Call], Document]
-) -> Route:
-    """Return a route that asks for a token of `resource_server` and answers with the document that `handle` returns.
+class Operation(NamedTuple):
+    """One operation of a service: its route and its entry in the OpenAPI document are made from this.
 
-    `handle` runs in a thread. A document that tells what was done gets the `request_id` and `resource` of this request.
+    Attributes:
+        method: the HTTP method.
+        path: the path, with names in braces.
+        handle: what answers it, in a thread. A document that tells what was done, by a `code`, gets the `request_id`
+            and the `resource` of the request.
+        query: the names of its query parameters, which openapi.py describes.
+        body: the name of the schema of its body in openapi.py, or None if it takes none.
     """
 
-    async def endpoint(request: Request) -> Response:
-        raw = await read_body(request) if method in ("POST", "PUT") else b""
+    method: str
+    path: str
+    handle: Callable[[Call], Document]
+    query: tuple[str, ...] = ()
+    body: str | None = None
 
-        def answer() -> Response:
-            call = Call(
-                site,
-                _identity(site, resource_server, request),
-                request.path_params,
-                request.query_params,
-                _document(raw) if raw else {},
-            )
-            document = handle(call)
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service of the origin: its operations, whose tokens it asks for, and the shape of its errors."""
+
+    name: str
+    resource_server: str
+    operations: tuple[Operation, ...]
+    error_document: Callable[[ApiError, str], Document]
+
+    def routes(self, site: Site) -> list[Route]:
+        """Return the routes of the operations."""
+        return [self._route(site, operation) for operation in self.operations]
+
+    def _route(self, site: Site, operation: Operation) -> Route:
+        async def endpoint(request: Request) -> Response:
+            try:
+                raw = await read_body(request) if operation.method in ("POST", "PUT", "PATCH") else b""
+                return await run_in_threadpool(answer, request, raw)
+            except ApiError as error:
+                return json_response(self.error_document(error, request.url.path), error.status)
+
+        def answer(request: Request, raw: bytes) -> Response:
+            owner = _token_owner(site, self.resource_server, request)
+            body = _document(raw) if raw else {}
+            call = Call(site, identity_of(owner.client_id), request.path_params, request.query_params, body)
+            document = operation.handle(call)
             if "code" in document:
                 document = document | {"request_id": request_id(), "resource": request.url.path}
             return json_response(document, STATUSES.get(document.get("code", ""), 200))
 
-        return await run_in_threadpool(answer)
-
-    return Route(path, endpoint, methods=[method])
+        return Route(operation.path, endpoint, methods=[operation.method])
 
 
 def json_response(document: Document, status: int = 200) -> Response:
@@ -103,28 +127,32 @@ def request_id() -> str:
 
 
 def error_response(request: Request, error: Exception) -> Response:
-    """Return the error document of an exception (contract section 2)."""
+    """Return the answer to an exception that no service took."""
     if isinstance(error, HTTPException):
         found = {404: "ClientError.NotFound", 405: "ClientError.MethodNotAllowed"}
         error = ApiError(error.status_code, found.get(error.status_code, "BadRequest"), f"{error.detail}")
     if not isinstance(error, ApiError):
         logger.error("Request failed", exc_info=error)
         error = ApiError(500, "InternalError", "Internal error of the emulator")
-    document = {
+    return json_response(error_document(error, request.url.path), error.status)
+
+
+def error_document(error: ApiError, resource: str) -> Document:
+    """Return the error document of the Transfer API (contract section 2)."""
+    return {
         "code": error.code,
         "message": error.message,
         "request_id": request_id(),
-        "resource": request.url.path,
+        "resource": resource,
     }
-    return json_response(document, error.status)
 
 
-def _identity(site: Site, resource_server: str, request: Request) -> str:
+def _token_owner(site: Site, resource_server: str, request: Request) -> TokenOwner:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    owner = site.database.token_owner(token.strip()) if scheme.lower() == "bearer" else None
+    owner = site.tokens.owner(token.strip()) if scheme.lower() == "bearer" else None
     if owner is None or owner.resource_server != resource_server:
         raise AuthenticationFailed
-    return identity_of(owner.client_id)
+    return owner
 
 
 async def read_body(request: Request) -> bytes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 
-from prefect_globus.emulator.model import FATAL_CODES, SKIPPABLE_CODES, Code, Options
-from prefect_globus.emulator.mover import MoveError
+from prefect_globus.emulator.tasks.model import FATAL_CODES, SKIPPABLE_CODES, Code, Options
+from prefect_globus.emulator.tasks.mover import MoveError
 
 # ELOOP, EISDIR and ENOTDIR have no code that the contract names: [inferred].
 CODES: dict[int | None, str] = {

@@ -5,21 +5,21 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from prefect_globus.emulator.documents import (
-    event_document,
-    skipped_error_document,
-    successful_transfer_document,
-    task_document,
-)
 from prefect_globus.emulator.errors import ApiError, BadRequest, TaskNotFound
-from prefect_globus.emulator.filters import choice_test, clauses_test, ordered, pattern_test, time_test
-from prefect_globus.emulator.model import Status, Task
-from prefect_globus.emulator.submission import (
+from prefect_globus.emulator.queries import choice_test, clauses_test, ordered, pattern_test, time_test
+from prefect_globus.emulator.tasks.model import Status, Task
+from prefect_globus.emulator.tasks.submission import (
     canonical_uuid,
     read_deadline,
     read_label,
     read_submission_id,
     read_transfer,
+)
+from prefect_globus.emulator.transfer.task_documents import (
+    event_document,
+    skipped_error_document,
+    successful_transfer_document,
+    task_document,
 )
 
 if TYPE_CHECKING:

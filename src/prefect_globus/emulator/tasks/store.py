@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from prefect_globus.emulator.errors import Conflict
-from prefect_globus.emulator.model import (
+from prefect_globus.emulator.tasks.model import (
     COUNTERS,
     TRANSITIONS,
     Code,

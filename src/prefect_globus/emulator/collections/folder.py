@@ -15,10 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from prefect_globus.emulator.model import PART_NAME
+from prefect_globus.emulator.collections.model import PART_NAME
 
 if TYPE_CHECKING:
-    from prefect_globus.emulator.paths import Parts
+    from prefect_globus.emulator.collections.paths import Parts
 
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OPEN_SOURCE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC

@@ -8,19 +8,20 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prefect_globus.emulator import faults
-from prefect_globus.emulator.faults import Fault
-from prefect_globus.emulator.filters import is_included
-from prefect_globus.emulator.journal import Journal
-from prefect_globus.emulator.model import Code, Event, Kind, Outcome, Policy, Result, Task, Work, part_name
-from prefect_globus.emulator.mover import Control, InterruptedMoveError, MoveError, Mover, Source, remove_part
-from prefect_globus.emulator.paths import FORBIDDEN_CHARACTERS, Parts, child_path, path_parts
-from prefect_globus.emulator.storage import Entry, Folder, Target, Visit
+from prefect_globus.emulator.tasks import faults
+from prefect_globus.emulator.tasks.faults import Fault
+from prefect_globus.emulator.queries import is_included
+from prefect_globus.emulator.tasks.journal import Journal
+from prefect_globus.emulator.collections.model import part_name
+from prefect_globus.emulator.tasks.model import Code, Event, Kind, Outcome, Policy, Result, Task, Work
+from prefect_globus.emulator.tasks.mover import Control, InterruptedMoveError, MoveError, Mover, Source, remove_part
+from prefect_globus.emulator.collections.paths import FORBIDDEN_CHARACTERS, Parts, child_path, path_parts
+from prefect_globus.emulator.collections.folder import Entry, Folder, Target, Visit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from prefect_globus.emulator.tasks import TaskStore
+    from prefect_globus.emulator.tasks.store import TaskStore
 
 WORK_PER_READ = 1000
 

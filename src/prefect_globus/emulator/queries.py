@@ -1,4 +1,4 @@
-"""The small languages of the API: name patterns, filter clauses, time ranges, and orders."""
+"""The small languages of the API: times, name patterns, filter clauses, and orders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prefect_globus.emulator.errors import BadRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from prefect_globus.emulator.model import FilterRule
+    from prefect_globus.emulator.tasks.model import FilterRule
 
 
 def is_included(rules: Sequence[FilterRule], name: str, *, is_directory: bool) -> bool:
@@ -85,6 +85,16 @@ def parse_time(text: str) -> float:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).timestamp()
     except (ValueError, OverflowError) as error:
         raise BadRequest(f"Not a date and time: {text!r}") from error
+
+
+def timestamp(seconds: float | None, separator: str = "T") -> str | None:
+    """Return a time of the API, in whole seconds, UTC (contract section 1). Files have a space for the `T`."""
+    if seconds is None:
+        return None
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC).isoformat(separator)
+    except (ValueError, OverflowError, OSError):  # a file system can hold years that a date cannot
+        return datetime.fromtimestamp(0, UTC).isoformat(separator)
 
 
 def clauses_test(

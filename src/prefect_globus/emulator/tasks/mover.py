@@ -10,13 +10,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from prefect_globus.emulator.model import Code
+from prefect_globus.emulator.tasks.model import Code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from prefect_globus.emulator.model import Options, Policy, Work
-    from prefect_globus.emulator.storage import Target
+    from prefect_globus.emulator.tasks.model import Options, Policy, Work
+    from prefect_globus.emulator.collections.folder import Target
 
 CHUNK = 4 * 1024 * 1024
 SMALL = 64 * 1024

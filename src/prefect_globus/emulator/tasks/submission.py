@@ -7,10 +7,10 @@ import uuid
 from typing import Any
 
 from prefect_globus.emulator.errors import BadRequest
-from prefect_globus.emulator.filters import parse_time
-from prefect_globus.emulator.model import FilterRule, Item, Kind, Options, Submission
-from prefect_globus.emulator.mover import known_algorithm
-from prefect_globus.emulator.paths import path_problem
+from prefect_globus.emulator.queries import parse_time
+from prefect_globus.emulator.tasks.model import FilterRule, Item, Kind, Options, Submission
+from prefect_globus.emulator.tasks.mover import known_algorithm
+from prefect_globus.emulator.collections.paths import path_problem
 
 Document = dict[str, Any]
 

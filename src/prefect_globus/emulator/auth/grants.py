@@ -8,11 +8,10 @@ import hmac
 import re
 import secrets
 import time
-import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from prefect_globus.emulator.database import TokenOwner
+from prefect_globus.emulator.auth.tokens import TokenOwner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,14 +52,6 @@ def grant(site: Site, authorization: str, body: bytes) -> dict[str, Any]:
     return first | {"other_tokens": others}
 
 
-def identity_of(client_id: str) -> str:
-    """Return the identity of a client: its own id, which Globus makes a UUID, or one derived from any other text."""
-    try:
-        return str(uuid.UUID(client_id))
-    except ValueError:
-        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"prefect-globus-emulator:client:{client_id}"))
-
-
 def root_scopes(text: str) -> list[str]:
     """Return the scopes of a scope string without their dependencies: `A[B[*C]] D` is A and D. Raises OAuthError."""
     depth = 0
@@ -88,7 +79,7 @@ def resource_server(scope: str) -> str:
 
 def _token(site: Site, client_id: str, server: str, scopes: list[str]) -> dict[str, Any]:
     token = f"Ag{secrets.token_urlsafe(48)}"
-    site.database.save_token(token, TokenOwner(client_id, server), time.time() + TOKEN_SECONDS)
+    site.tokens.save(token, TokenOwner(client_id, server), time.time() + TOKEN_SECONDS)
     return {
         "access_token": token,
         "scope": " ".join(scopes),

@@ -1,8 +1,7 @@
-"""The words of the emulator: collections, tasks, work, and the policies that drive them, as data."""
+"""The words of tasks: their states, their work, and the policies that drive them, as data."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -241,23 +240,3 @@ class Event(NamedTuple):
     is_error: bool
     details: str
     backs_off: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionSpec:
-    """A collection to serve: display name, UUID in canonical form, and its folder with symlinks resolved."""
-
-    name: str
-    uuid: str
-    folder: str
-
-
-PART_NAME = re.compile(r"\.globus-[0-9a-f-]{36}\.part")
-
-
-def part_name(task_id: str) -> str:
-    """Return the name of the file that a task writes before it renames it.
-
-    A task moves one file at a time, so one name a task is enough, and after a crash it is known what to remove.
-    """
-    return f".globus-{task_id}.part"

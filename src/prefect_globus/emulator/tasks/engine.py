@@ -10,16 +10,17 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prefect_globus.emulator.model import Code, Event, Phase, Policy, Status, Submission, Task, part_name
-from prefect_globus.emulator.mover import Control, remove_part
-from prefect_globus.emulator.paths import path_parts
-from prefect_globus.emulator.worker import Round, RoundEnd
+from prefect_globus.emulator.collections.model import part_name
+from prefect_globus.emulator.tasks.model import Code, Event, Phase, Policy, Status, Submission, Task
+from prefect_globus.emulator.tasks.mover import Control, remove_part
+from prefect_globus.emulator.collections.paths import path_parts
+from prefect_globus.emulator.tasks.worker import Round, RoundEnd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from prefect_globus.emulator.storage import Folder
-    from prefect_globus.emulator.tasks import TaskStore
+    from prefect_globus.emulator.collections.folder import Folder
+    from prefect_globus.emulator.tasks.store import TaskStore
 
 logger = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from prefect_globus.emulator.model import Code, Event, Outcome, Result, Task, Work
+from prefect_globus.emulator.tasks.model import Code, Event, Outcome, Result, Task, Work
 
 if TYPE_CHECKING:
-    from prefect_globus.emulator.model import Policy
-    from prefect_globus.emulator.mover import Control
-    from prefect_globus.emulator.tasks import TaskStore
+    from prefect_globus.emulator.tasks.model import Policy
+    from prefect_globus.emulator.tasks.mover import Control
+    from prefect_globus.emulator.tasks.store import TaskStore
 
 RESULTS_PER_COMMIT = 500
 SECONDS_PER_COMMIT = 0.2

@@ -6,17 +6,19 @@ import errno
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from prefect_globus.emulator.documents import OWNER_ID, endpoint_document, file_document, group_name, user_name
+from prefect_globus.emulator.collections.folder import Entry, ListingTooLargeError
+from prefect_globus.emulator.collections.paths import path_parts, path_problem
 from prefect_globus.emulator.errors import ApiError, BadRequest
-from prefect_globus.emulator.filters import choice_test, clauses_test, ordered, pattern_test, time_test
-from prefect_globus.emulator.paths import path_parts, path_problem
-from prefect_globus.emulator.storage import Entry, ListingTooLargeError
-from prefect_globus.emulator.submission import canonical_uuid, read_path
+from prefect_globus.emulator.identities import OWNER_ID
+from prefect_globus.emulator.queries import choice_test, clauses_test, ordered, pattern_test, time_test
+from prefect_globus.emulator.tasks.submission import canonical_uuid, read_path
+from prefect_globus.emulator.transfer.endpoint_documents import endpoint_document
+from prefect_globus.emulator.transfer.file_documents import file_document, group_name, user_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from prefect_globus.emulator.model import CollectionSpec
+    from prefect_globus.emulator.collections.model import CollectionSpec
     from prefect_globus.emulator.web import Call
 
 Document = dict[str, Any]

@@ -1,0 +1,1 @@
+"""Globus Auth: who may have which token, and what a token stands for (contract section 8)."""

@@ -1,0 +1,1 @@
+"""Collections: what they hold, and that nothing leads out of them."""

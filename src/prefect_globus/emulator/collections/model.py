@@ -1,0 +1,34 @@
+"""What a collection is, as data."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSpec:
+    """A collection to serve.
+
+    Attributes:
+        name: its display name.
+        uuid: its UUID, in canonical form.
+        folder: the folder that it shows, with symlinks resolved.
+        data_access: whether a client needs the data_access consent for it (contract section 6).
+    """
+
+    name: str
+    uuid: str
+    folder: str
+    data_access: bool = False
+
+
+PART_NAME = re.compile(r"\.globus-[0-9a-f-]{36}\.part")
+
+
+def part_name(task_id: str) -> str:
+    """Return the name of the file that a task writes before it renames it.
+
+    A task moves one file at a time, so one name a task is enough, and after a crash it is known what to remove.
+    """
+    return f".globus-{task_id}.part"

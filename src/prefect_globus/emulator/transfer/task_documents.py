@@ -1,0 +1,141 @@
+"""The documents of a task, its events, and what became of its files (contract section 4)."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from prefect_globus.emulator.identities import OWNER_ID, username
+from prefect_globus.emulator.queries import timestamp
+from prefect_globus.emulator.tasks.model import COUNTERS, Event, Phase, Policy, Status, Task
+from prefect_globus.emulator.tasks.store import pending_subtasks
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+Document = dict[str, Any]
+
+
+def task_document(task: Task, names: Mapping[str, str], phase: Phase, in_flight: int, policy: Policy) -> Document:
+    """Return the document of a task (contract section 4).
+
+    Args:
+        task: the task.
+        names: display names of collections, by UUID.
+        phase: what the engine does with it, if it is ACTIVE.
+        in_flight: bytes of a file that is not complete yet.
+        policy: for how long an error is shown of a queued task.
+    """
+    owner = username(OWNER_ID)
+    options = task.options
+    counters = dict.fromkeys(COUNTERS, 0) | task.counters
+    counters["bytes_transferred"] += in_flight
+    elapsed = (task.completion_time or time.time()) - task.request_time
+    return {
+        "DATA_TYPE": "task",
+        "task_id": task.task_id,
+        "type": "TRANSFER",
+        "status": task.status,
+        "fatal_error": {"code": task.fatal_code, "description": task.fatal_description} if task.fatal_code else None,
+        "label": task.label,
+        "owner_id": task.owner_id,
+        "username": username(task.owner_id),
+        "request_time": timestamp(task.request_time),
+        "completion_time": timestamp(task.completion_time),
+        "deadline": timestamp(task.deadline),
+        "source_endpoint": f"{owner}#{task.source_endpoint}",
+        "source_endpoint_id": task.source_endpoint,
+        "source_endpoint_display_name": names.get(task.source_endpoint),
+        "destination_endpoint": f"{owner}#{task.destination_endpoint}",
+        "destination_endpoint_id": task.destination_endpoint,
+        "destination_endpoint_display_name": names.get(task.destination_endpoint),
+        "sync_level": options.sync_level,
+        "encrypt_data": options.encrypt_data,
+        "verify_checksum": options.verify_checksum,
+        "delete_destination_extra": False,
+        "preserve_timestamp": options.preserve_timestamp,
+        "skip_source_errors": options.skip_source_errors,
+        "fail_on_quota_errors": options.fail_on_quota_errors,
+        "recursive_symlinks": options.recursive_symlinks,
+        "filter_rules": _filter_rule_documents(task),
+        "command": "API 0.10",
+        "history_deleted": False,
+        **counters,
+        "subtasks_pending": pending_subtasks(task),
+        "subtasks_retrying": 0,
+        "effective_bytes_per_second": int(counters["bytes_transferred"] / max(elapsed, 1.0)),
+        **_nice_status(task, phase, policy),
+        "is_paused": False,
+        "canceled_by_admin": None,
+        "canceled_by_admin_message": None,
+    }
+
+
+def _filter_rule_documents(task: Task) -> list[Document] | None:
+    if task.options.filter_rules is None:
+        return None
+    return [{"DATA_TYPE": "filter_rule", **rule._asdict()} for rule in task.options.filter_rules]
+
+
+def _nice_status(task: Task, phase: Phase, policy: Policy) -> Document:
+    if task.status is not Status.ACTIVE:
+        nice, is_ok, expires_in = None, None, None
+    else:
+        nice, is_ok, expires_in = task.error_code or "OK", task.error_code is None, -1
+        error_age = time.time() - (task.error_time or 0.0)
+        if phase is Phase.QUEUED and error_age > policy.real(policy.queued_error_window):
+            nice = "Queued"
+    return {
+        "is_ok": is_ok,
+        "nice_status": nice,
+        "nice_status_short_description": _description(nice) if nice else None,
+        "nice_status_details": None,
+        "nice_status_expires_in": expires_in,
+    }
+
+
+def _description(code: str) -> str:
+    return code.replace("_", " ").lower() if code.isupper() and code != "OK" else code
+
+
+def event_document(event: Event) -> Document:
+    """Return the document of an event (contract section 4)."""
+    return {
+        "DATA_TYPE": "event",
+        "code": event.code,
+        "description": _description(event.code),
+        "details": event.details,
+        "is_error": event.is_error,
+        "time": timestamp(event.time),
+    }
+
+
+def successful_transfer_document(row: sqlite3.Row) -> Document:
+    """Return the document of a file that was moved (contract section 4)."""
+    return {
+        "DATA_TYPE": "successful_transfer",
+        "source_path": row["source_path"],
+        "destination_path": row["destination_path"],
+        "size": row["size"],
+        "checksum": row["checksum"],
+        "checksum_algorithm": row["checksum_algorithm"] if row["checksum"] else None,
+        "dynamic": False,
+    }
+
+
+def skipped_error_document(row: sqlite3.Row) -> Document:
+    """Return the document of a path that skip_source_errors gave up (contract section 4)."""
+    return {
+        "DATA_TYPE": "skipped_error",
+        "error_code": row["error_code"],
+        "error_details": row["error_details"],
+        "error_time": timestamp(row["error_time"]),
+        "source_path": row["source_path"],
+        "destination_path": row["destination_path"],
+        "is_directory": row["kind"] == "directory" or bool(row["recursive"]),
+        "is_symlink": row["kind"] == "symlink",
+        "is_delete_destination_extra": False,
+        "external_checksum": row["external_checksum"],
+        "checksum_algorithm": row["checksum_algorithm"],
+    }
