@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import uuid
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -52,6 +53,12 @@ class Wanted(NamedTuple):
     help="Serve a folder as a collection. May be repeated. Default: those of the state file.",
 )
 @click.option(
+    "--data-access",
+    multiple=True,
+    metavar="NAME",
+    help="Make a collection need the data_access consent. May be repeated.",
+)
+@click.option(
     "--state",
     type=click.Path(dir_okay=False, path_type=Path),
     help="File that keeps collections, tasks and tokens. Default: nothing is kept.",
@@ -78,6 +85,7 @@ def serve(
     host: str,
     port: int,
     collections: tuple[str, ...],
+    data_access: tuple[str, ...],
     state: Path | None,
     time_scale: float,
     client: str | None,
@@ -92,7 +100,7 @@ def serve(
     policy = Policy(scale=time_scale, rate=rate, file_delay=file_delay)
     with state_file(state) as path, closing(_database(path)) as database:
         registry = CollectionRegistry(database)
-        served = _served(wanted, registry.all())
+        served = _consented(_served(wanted, registry.all()), data_access)
         listener = _listen(host, port)
         registry.save(served)
         address = f"[{host}]" if ":" in host else host
@@ -165,6 +173,14 @@ def _served(wanted: Sequence[Wanted], recorded: Sequence[CollectionSpec]) -> lis
     if len({one.uuid for one in served}) < len(served):
         raise Refusal("Two collections have the same UUID. Give each collection a UUID of its own.")
     return served
+
+
+def _consented(collections: Sequence[CollectionSpec], names: Sequence[str]) -> list[CollectionSpec]:
+    """Return the collections, of which those named need the data_access consent, as those of the state that did."""
+    unknown = sorted(set(names) - {one.name for one in collections})
+    if unknown:
+        raise Refusal(f"--data-access {unknown[0]}: there is no collection of this name. Add --collection.")
+    return [replace(one, data_access=one.data_access or one.name in names) for one in collections]
 
 
 def _database(path: Path) -> Database:

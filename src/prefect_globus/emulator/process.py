@@ -134,6 +134,7 @@ def running_emulator(
     port: int = 0,
     rate: int = 0,
     file_delay: float = 0.0,
+    data_access: Sequence[str] = (),
 ) -> Iterator[Emulator]:
     """Run an emulator for as long as the block lasts.
 
@@ -145,6 +146,7 @@ def running_emulator(
         port: 0 picks a free one.
         rate: bytes per second that one task may move, 0 for no limit.
         file_delay: seconds that a task waits before each file.
+        data_access: names of the collections that need the data_access consent.
 
     Raises:
         EmulatorProcessError: if it does not start, with what it said.
@@ -154,6 +156,7 @@ def running_emulator(
     else:
         specs = list(collections)
     options = ["--time-scale", str(time_scale), "--rate", str(rate), "--file-delay", str(file_delay)]
+    options += [word for name in data_access for word in ("--data-access", name)]
     with state_file(state) as path:
         emulator = Emulator(specs, path, options, port, ":".join(client) if client else None).start()
         try:

@@ -13,7 +13,6 @@ Document = dict[str, Any]
 
 ENDPOINT: Document = {
     "DATA_TYPE": "endpoint",
-    "entity_type": "GCP_mapped_collection",
     "owner_id": OWNER_ID,
     "owner_string": OWNER_NAME,
     "organization": "Local Globus emulator",
@@ -90,13 +89,40 @@ ENDPOINT: Document = {
 }
 
 
+# What differs in a collection of a Globus Connect Server, the only kind that needs the data_access consent.
+SERVER_COLLECTION: Document = {
+    "is_globus_connect": False,
+    "gcp_connected": None,
+    "gcp_paused": None,
+    "gcs_version": "5.4.10",
+    "high_assurance": False,
+}
+
+
+def entity_type(collection: CollectionSpec) -> str:
+    """Return the type of a collection: the one for which clients ask for data_access, or one for which they do not."""
+    return "GCSv5_mapped_collection" if collection.data_access else "GCP_mapped_collection"
+
+
 def endpoint_document(collection: CollectionSpec) -> Document:
-    """Return the endpoint document of a collection (contract section 6): one that needs no data_access consent."""
+    """Return the endpoint document of a collection (contract section 6)."""
     name = f"{username(OWNER_ID)}#{collection.uuid}"
-    return ENDPOINT | {
+    document = ENDPOINT | {
         "id": collection.uuid,
         "display_name": collection.name,
+        "entity_type": entity_type(collection),
         "name": collection.uuid,
         "username": username(OWNER_ID),
         "canonical_name": name,
+    }
+    return document | _server_fields(collection) if collection.data_access else document
+
+
+def _server_fields(collection: CollectionSpec) -> Document:
+    """Return the fields of a server, at a host of a domain that leads nowhere for certain (RFC 2606)."""
+    host = f"{collection.uuid}.invalid"
+    return SERVER_COLLECTION | {
+        "tlsftp_server": f"tlsftp://{host}:443",
+        "gcs_manager_url": f"https://{host}",
+        "DATA": [{"DATA_TYPE": "server", "hostname": host}],
     }

@@ -12,7 +12,7 @@ from prefect_globus.emulator.errors import ApiError, BadRequest
 from prefect_globus.emulator.identities import OWNER_ID
 from prefect_globus.emulator.queries import choice_test, clauses_test, ordered, pattern_test, time_test
 from prefect_globus.emulator.tasks.submission import canonical_uuid, read_path
-from prefect_globus.emulator.transfer.endpoint_documents import endpoint_document
+from prefect_globus.emulator.transfer.endpoint_documents import endpoint_document, entity_type
 from prefect_globus.emulator.transfer.file_documents import file_document, group_name, user_name
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _is_wanted(call: Call, collection: CollectionSpec) -> bool:
     return (
         all(word in words for word in text.split())
         and owner in (None, OWNER_ID)
-        and kind in (None, "GCP_mapped_collection")
+        and kind in (None, entity_type(collection))
         and not call.flag("filter_non_functional", default=False)
     )
 
