@@ -11,6 +11,7 @@ from typing import Any
 import globus_sdk
 import pytest
 import requests
+from support.cli import GlobusCli
 
 from prefect_globus.emulator.process import Emulator, running_emulator
 
@@ -42,6 +43,12 @@ class Lab:
     @property
     def destination_id(self) -> str:
         return self.emulator.collections["destination"]
+
+    def here(self, name: str = "") -> str:
+        return f"{self.source_id}:{self.path(name)}"
+
+    def there(self, name: str = "") -> str:
+        return f"{self.destination_id}:{self.path(name)}"
 
     def path(self, name: str = "") -> str:
         return f"/{self.base}/{name}" if self.base else f"/{name}"
@@ -110,6 +117,21 @@ def lab(shared: tuple[Emulator, Path, Path]) -> Iterator[Lab]:
     found = Lab(*shared, str(uuid.uuid4()), uuid.uuid4().hex[:8])
     yield found
     for task in found.client.task_list(filter="status:ACTIVE", limit=100):
+        found.client.cancel_task(task["task_id"])
+
+
+@pytest.fixture(scope="module")
+def cli(shared: tuple[Emulator, Path, Path], tmp_path_factory: pytest.TempPathFactory) -> GlobusCli:
+    """The real globus-cli in front of the shared emulator, logged in as one client."""
+    return GlobusCli(shared[0], str(uuid.uuid4()), tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def desk(shared: tuple[Emulator, Path, Path], cli: GlobusCli) -> Iterator[Lab]:
+    """The lab of the client that the CLI is logged in as, with folders of its own."""
+    found = Lab(*shared, cli.client_id, uuid.uuid4().hex[:8])
+    yield found
+    for task in found.client.task_list(filter="status:ACTIVE,INACTIVE", limit=100):
         found.client.cancel_task(task["task_id"])
 
 
