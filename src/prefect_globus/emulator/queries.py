@@ -31,23 +31,31 @@ class Pattern(NamedTuple):
     negative: bool
     glob: bool
     text: str
+    ignores_case: bool = False
 
     def matches(self, value: str) -> bool:
         """Tell whether a value matches, before negation."""
-        return fnmatchcase(value, self.text) if self.glob else value == self.text
+        if not self.glob:
+            return value == self.text
+        return fnmatchcase(value.lower(), self.text.lower()) if self.ignores_case else fnmatchcase(value, self.text)
 
 
-def _pattern(text: str) -> Pattern:
+def _pattern(text: str, *, ignores_case: bool) -> Pattern:
     negative = text.startswith("!")
     rest = text.removeprefix("!")
     if rest.startswith("~"):
-        return Pattern(negative, True, rest[1:])
+        return Pattern(negative, True, rest[1:], ignores_case)
     return Pattern(negative, False, rest.removeprefix("="))
 
 
-def pattern_test(text: str) -> Callable[[str | None], bool]:
+def label_test(text: str) -> Callable[[str | None], bool]:
+    """Return a test as `pattern_test` does, but a glob ignores case, as globus-cli says of `task list --inexact`."""
+    return pattern_test(text, ignores_case=True)
+
+
+def pattern_test(text: str, *, ignores_case: bool = False) -> Callable[[str | None], bool]:
     """Return a test of patterns joined by commas: any of the positive ones, none of the negative ones."""
-    patterns = [_pattern(one) for one in text.split(",")]
+    patterns = [_pattern(one, ignores_case=ignores_case) for one in text.split(",")]
     wanted = [one for one in patterns if not one.negative]
     unwanted = [one for one in patterns if one.negative]
 

@@ -6,7 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from prefect_globus.emulator.errors import ApiError, BadRequest, TaskNotFound
-from prefect_globus.emulator.queries import choice_test, clauses_test, ordered, pattern_test, time_test
+from prefect_globus.emulator.queries import choice_test, clauses_test, label_test, ordered, time_test
 from prefect_globus.emulator.tasks.model import Status, Task
 from prefect_globus.emulator.tasks.submission import (
     canonical_uuid,
@@ -38,7 +38,7 @@ TASK_FILTERS: dict[str, Any] = {
     "task_id": (lambda task: task.task_id, choice_test),
     "status": (lambda task: task.status, choice_test),
     "type": (lambda _: "TRANSFER", choice_test),
-    "label": (lambda task: task.label, pattern_test),
+    "label": (lambda task: task.label, label_test),
     "request_time": (lambda task: task.request_time, time_test),
     "completion_time": (lambda task: task.completion_time, time_test),
 }
@@ -64,8 +64,9 @@ def submit(call: Call) -> Document:
     if known is not None:
         return _accepted(known, is_new=False)
     submission = read_transfer(call.body)
-    for endpoint in (submission.source_endpoint, submission.destination_endpoint):
-        call.site.collection(endpoint, endpoint)
+    endpoints = (submission.source_endpoint, submission.destination_endpoint)
+    collections = [call.site.collection(endpoint, endpoint) for endpoint in endpoints]
+    call.site.consents.require(call.owner.identity, call.owner.client_id, *collections)
     limit = call.site.policy.active_tasks + call.site.policy.pending_tasks
     if call.site.engine.pending_tasks(call.identity) >= limit:
         raise ApiError(400, "TooManyPendingJobs", f"There are {limit} unfinished tasks already")
