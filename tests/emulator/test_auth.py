@@ -9,7 +9,7 @@ import globus_sdk
 import pytest
 import requests
 
-from prefect_globus.emulator.auth.grants import OAuthError, resource_server, root_scopes
+from prefect_globus.emulator.auth.scopes import ScopeError, parse_scopes, resource_server, roots
 
 if TYPE_CHECKING:
     from tests.emulator.conftest import Lab
@@ -39,7 +39,7 @@ def test_grant_has_the_shape_of_the_contract(lab: Lab) -> None:
 
 def test_one_token_for_each_resource_server(lab: Lab) -> None:
     """Scopes of two services give two tokens, and dependencies are not granted by themselves."""
-    dependency = "https://auth.globus.org/scopes/11111111-1111-1111-1111-111111111111/data_access"
+    dependency = "urn:globus:auth:scope:groups.api.globus.org:view_my_groups_and_memberships"
     answer = token(lab, scope=f"{TRANSFER_SCOPE}[*{dependency}] {TIMER_SCOPE}[{TRANSFER_SCOPE}[*{dependency}]]").json()
     assert answer["scope"] == TRANSFER_SCOPE
     assert [(one["resource_server"], one["scope"]) for one in answer["other_tokens"]] == [(TIMERS, TIMER_SCOPE)]
@@ -95,9 +95,33 @@ def test_only_the_named_client_gets_a_token(make_lab: Callable[..., Lab]) -> Non
     assert caught.value.http_status == 401
 
 
-def test_root_scopes_are_what_stands_outside_of_brackets() -> None:
-    """Dependencies are left out, however deep."""
-    assert root_scopes("A[B[*C] D] E A") == ["A", "E"]
+def test_scopes_are_read_with_what_they_depend_on() -> None:
+    """Each scope knows the way to it; what stands outside of brackets is granted."""
+    one, two, three = (f"urn:globus:auth:scope:{name}:all" for name in ("one", "two", "three"))
+    scopes = parse_scopes(f"{one}[{two}[*{three}] {three}] openid {one}")
+    assert [scope.path for scope in scopes] == [(one,), (one, two), (one, two, three), (one, three), ("openid",)]
+    assert [scope.name for scope in scopes if scope.optional] == [three]
+    assert roots(scopes) == [one, "openid"]
     assert resource_server("openid") == "auth.globus.org"
-    with pytest.raises(OAuthError):
-        root_scopes("A]B[")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "openid]",
+        "openid[",
+        "openid]email[",
+        "[openid]",
+        "openid[]",
+        "openid[*]",
+        "open*id",
+        "openid[[email]]",
+        "nonsense",
+        "openid" + "[email" * 50 + "]" * 50,
+        "openid " * 5000,
+    ],
+)
+def test_malformed_scopes_are_refused(text: str) -> None:
+    """Brackets that do not match, stars in the wrong place, depth and length without end."""
+    with pytest.raises(ScopeError):
+        parse_scopes(text)

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 class ApiError(Exception):
-    """An answer that is an error document: `status` is the HTTP status, `code` the Globus code."""
+    """An answer that is an error document.
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    Attributes:
+        status: the HTTP status.
+        code: the Globus code.
+        message: what a person should know.
+        facts: further fields of the document, by name.
+    """
+
+    def __init__(self, status: int, code: str, message: str, facts: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
+        self.facts = dict(facts or {})
 
 
 class BadRequest(ApiError):  # noqa: N818 -- named as the code that it answers

@@ -9,8 +9,52 @@ CREATE TABLE collections (
 CREATE TABLE tokens (
     digest TEXT PRIMARY KEY,      -- SHA-256: the state file holds no token that could be used
     client_id TEXT NOT NULL,
+    identity TEXT NOT NULL,
     resource_server TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    is_refresh INTEGER NOT NULL,
+    issued_at REAL NOT NULL,
+    expires_at REAL NOT NULL,
+    parent TEXT                   -- digest of the refresh token or code that it came from
+) WITHOUT ROWID;
+CREATE INDEX tokens_of_parent ON tokens (parent);
+CREATE TABLE consents (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    identity TEXT NOT NULL,
+    client_id TEXT NOT NULL,      -- the client at the root of its tree
+    parent INTEGER NOT NULL,      -- 0 at the root
+    scope_name TEXT NOT NULL,
+    optional INTEGER NOT NULL,
+    allows_refresh INTEGER NOT NULL,
+    created REAL NOT NULL,
+    updated REAL NOT NULL,
+    UNIQUE (identity, client_id, parent, scope_name)
+);
+CREATE TABLE identities (         -- users who have logged in, and clients
+    id TEXT PRIMARY KEY,
+    username TEXT NOT NULL UNIQUE,
+    name TEXT,
+    email TEXT,
+    organization TEXT,
+    is_client INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE logins (             -- pages that wait for a person, and codes that wait for their client
+    digest TEXT PRIMARY KEY,
+    is_code INTEGER NOT NULL,
+    request TEXT NOT NULL,        -- JSON
+    identity TEXT,
     expires_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE signing_keys (       -- what signs id_tokens; there is one, made when it is first needed
+    kid TEXT PRIMARY KEY,
+    pem TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE clients (            -- instances that native clients have registered
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    template TEXT NOT NULL,
+    credential TEXT NOT NULL,     -- UUID of its secret
+    digest TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE tasks (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -83,3 +127,53 @@ CREATE TABLE events (
     backs_off INTEGER NOT NULL
 );
 CREATE INDEX events_of_task ON events (task, number);
+CREATE TABLE injected_faults (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    document TEXT NOT NULL,       -- JSON, see injection/model.py
+    matched INTEGER NOT NULL DEFAULT 0,
+    fired INTEGER NOT NULL DEFAULT 0,
+    bytes INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE timers (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id TEXT NOT NULL UNIQUE,
+    owner_id TEXT NOT NULL,
+    client_id TEXT NOT NULL,      -- whose consents its runs need
+    status TEXT NOT NULL,         -- new -> loaded <-> inactive -> ended, see timers/model.TRANSITIONS
+    name TEXT,
+    start REAL NOT NULL,          -- real, as all times are, with the time scale applied
+    ends_at REAL,
+    count INTEGER,
+    interval INTEGER,             -- seconds of Globus time
+    schedule TEXT NOT NULL,       -- JSON, as the client has put it
+    body TEXT NOT NULL,           -- JSON
+    callback_url TEXT NOT NULL,
+    callback_body TEXT,           -- JSON
+    scope TEXT,
+    submitted_at REAL NOT NULL,
+    next_run REAL,
+    last_ran_at REAL,
+    number_of_runs INTEGER NOT NULL DEFAULT 0,
+    number_of_errors INTEGER NOT NULL DEFAULT 0,
+    inactive_cause TEXT,
+    inactive_detail TEXT          -- JSON
+);
+CREATE INDEX timers_of_owner ON timers (owner_id, number);
+CREATE INDEX timers_due ON timers (next_run) WHERE status IN ('new', 'loaded');
+CREATE INDEX timers_to_settle ON timers (status) WHERE status IN ('new', 'delete_in_progress');
+CREATE TABLE timer_runs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    timer INTEGER NOT NULL,
+    submission_id TEXT NOT NULL UNIQUE,
+    label TEXT,
+    state TEXT NOT NULL,          -- starting -> started | failed
+    attempts INTEGER NOT NULL DEFAULT 0,
+    start_timestamp REAL NOT NULL,
+    ran_at REAL,
+    http_status INTEGER,
+    error TEXT,                   -- JSON
+    task INTEGER
+);
+CREATE INDEX runs_of_timer ON timer_runs (timer, number);
+CREATE UNIQUE INDEX starting_run ON timer_runs (timer) WHERE state = 'starting';

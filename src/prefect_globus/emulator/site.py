@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from prefect_globus.emulator.auth.consents import ConsentStore
 from prefect_globus.emulator.auth.tokens import TokenStore
 from prefect_globus.emulator.collections.folder import Folder
 from prefect_globus.emulator.collections.model import CollectionSpec
@@ -24,6 +25,7 @@ class Site:
 
     database: Database
     tokens: TokenStore
+    consents: ConsentStore
     tasks: TaskStore
     engine: Engine
     collections: dict[str, CollectionSpec]
@@ -41,10 +43,12 @@ class Site:
     ) -> Self:
         """Put an emulator together; its engine is not started yet."""
         tasks = TaskStore(database)
+        tokens = TokenStore(database)
         folders = {one.uuid: Folder(one.folder) for one in collections}
         return cls(
             database=database,
-            tokens=TokenStore(database),
+            tokens=tokens,
+            consents=ConsentStore(database, tokens),
             tasks=tasks,
             engine=Engine(tasks, folders, policy),
             collections={one.uuid: one for one in collections},

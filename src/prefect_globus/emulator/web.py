@@ -15,7 +15,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from prefect_globus.emulator.errors import ApiError, AuthenticationFailed, BadRequest
-from prefect_globus.emulator.identities import identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,10 +41,15 @@ class Call:
     """One authenticated request: what a route function gets."""
 
     site: Site
-    identity: str
+    owner: TokenOwner
     path: Mapping[str, str]
     query: QueryParams
     body: Document
+
+    @property
+    def identity(self) -> str:
+        """Whom the caller acts for."""
+        return self.owner.identity
 
     def number(self, name: str, default: int, largest: int = LARGEST_NUMBER) -> int:
         """Return a whole number of the query, from 0 to `largest`, above which it is cut. Raises BadRequest."""
@@ -107,7 +111,7 @@ class Service:
         def answer(request: Request, raw: bytes) -> Response:
             owner = _token_owner(site, self.resource_server, request)
             body = _document(raw) if raw else {}
-            call = Call(site, identity_of(owner.client_id), request.path_params, request.query_params, body)
+            call = Call(site, owner, request.path_params, request.query_params, body)
             document = operation.handle(call)
             if "code" in document:
                 document = document | {"request_id": request_id(), "resource": request.url.path}
@@ -144,6 +148,7 @@ def error_document(error: ApiError, resource: str) -> Document:
         "message": error.message,
         "request_id": request_id(),
         "resource": resource,
+        **error.facts,
     }
 
 

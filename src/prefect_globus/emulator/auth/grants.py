@@ -5,25 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import re
-import secrets
-import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from prefect_globus.emulator.auth.tokens import TokenOwner
+from prefect_globus.emulator.auth.scopes import DATA_ACCESS, Scope, ScopeError, parse_scopes, resource_server, roots
+from prefect_globus.emulator.auth.tokens import ACCESS_SECONDS, TokenOwner
+from prefect_globus.emulator.identities import identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from prefect_globus.emulator.site import Site
-
-TOKEN_SECONDS = 172_800
-TRANSFER_SERVER = "transfer.api.globus.org"
-AUTH_SERVER = "auth.globus.org"
-OPENID_SCOPES = frozenset({"openid", "profile", "email"})
-URN_SCOPE = re.compile(r"urn:globus:auth:scope:([^:\s]+):\S+")
-URL_SCOPE = re.compile(r"https://auth\.globus\.org/scopes/([^/\s]+)/\S+")
 
 
 class OAuthError(Exception):
@@ -43,49 +35,47 @@ def grant(site: Site, authorization: str, body: bytes) -> dict[str, Any]:
         raise OAuthError(401, "invalid_client", "Client authentication failed")
     if form.get("grant_type") != "client_credentials":
         raise OAuthError(400, "unsupported_grant_type", "Only client_credentials is supported by this emulator")
-    granted: dict[str, list[str]] = {}
-    for scope in root_scopes(form.get("scope", "")):
-        granted.setdefault(resource_server(scope), []).append(scope)
-    if not granted:
+    scopes = _read_scopes(site, form.get("scope", ""))
+    identity = identity_of(client_id)
+    site.consents.grant(identity, client_id, scopes, allows_refresh=False)
+    return _answer(site, client_id, identity, scopes)
+
+
+def _read_scopes(site: Site, text: str) -> list[Scope]:
+    """Return the scopes that are asked for. Raises OAuthError.
+
+    A data_access scope is known only for a collection that needs it, as the SDK says of the real service.
+    """
+    try:
+        scopes = parse_scopes(text)
+    except ScopeError as error:
+        raise OAuthError(400, "invalid_scope", str(error)) from error
+    if not scopes:
         raise OAuthError(400, "invalid_scope", "A scope is required")
-    first, *others = [_token(site, client_id, server, scopes) for server, scopes in granted.items()]
+    for scope in scopes:
+        found = DATA_ACCESS.fullmatch(scope.name)
+        collection = site.collections.get(found[1]) if found else None
+        if found and (collection is None or not collection.data_access):
+            raise OAuthError(400, "invalid_scope", f"Unknown scope: {scope.name}")
+    return scopes
+
+
+def _answer(site: Site, client_id: str, identity: str, scopes: list[Scope]) -> dict[str, Any]:
+    granted: dict[str, list[str]] = {}
+    for scope in roots(scopes):
+        granted.setdefault(resource_server(scope), []).append(scope)
+    owners = [TokenOwner(client_id, identity, server, " ".join(names)) for server, names in granted.items()]
+    first, *others = [_token(site, owner) for owner in owners]
     return first | {"other_tokens": others}
 
 
-def root_scopes(text: str) -> list[str]:
-    """Return the scopes of a scope string without their dependencies: `A[B[*C]] D` is A and D. Raises OAuthError."""
-    depth = 0
-    roots = []
-    for character in text:
-        depth += (character == "[") - (character == "]")
-        if depth < 0:
-            break
-        if depth == 0 and character != "]":
-            roots.append(character)
-    if depth != 0:
-        raise OAuthError(400, "invalid_scope", "Brackets of the scope do not match")
-    return list(dict.fromkeys("".join(roots).split()))
-
-
-def resource_server(scope: str) -> str:
-    """Return the service that a scope belongs to. Raises OAuthError."""
-    if scope in OPENID_SCOPES:
-        return AUTH_SERVER
-    found = URN_SCOPE.fullmatch(scope) or URL_SCOPE.fullmatch(scope)
-    if found is None:
-        raise OAuthError(400, "invalid_scope", f"Unknown scope: {scope[:200]}")
-    return found[1]
-
-
-def _token(site: Site, client_id: str, server: str, scopes: list[str]) -> dict[str, Any]:
-    token = f"Ag{secrets.token_urlsafe(48)}"
-    site.tokens.save(token, TokenOwner(client_id, server), time.time() + TOKEN_SECONDS)
+def _token(site: Site, owner: TokenOwner) -> dict[str, Any]:
     return {
-        "access_token": token,
-        "scope": " ".join(scopes),
-        "expires_in": TOKEN_SECONDS,
+        "access_token": site.tokens.issue(owner, ACCESS_SECONDS),
+        "scope": owner.scope,
+        "expires_in": ACCESS_SECONDS,
         "token_type": "Bearer",
-        "resource_server": server,
+        "resource_server": owner.resource_server,
     }
 
 

@@ -76,7 +76,7 @@ def _is_wanted(call: Call, collection: CollectionSpec) -> bool:
 
 def ls(call: Call) -> Document:
     """Answer GET ls."""
-    collection = _collection(call)
+    collection = _accessible(call)
     path = _query_path(call)
     with _failures(collection, path, "list"):
         entries = call.site.folders[collection.uuid].scan(path_parts(path), limit=LARGEST_LISTING)
@@ -108,7 +108,7 @@ def _selected(call: Call, entries: list[Entry]) -> list[Entry]:
 
 def stat(call: Call) -> Document:
     """Answer GET stat."""
-    collection = _collection(call)
+    collection = _accessible(call)
     path = _query_path(call)
     with _failures(collection, path, "stat"):
         return file_document(call.site.folders[collection.uuid].stat(path_parts(path)))
@@ -116,7 +116,7 @@ def stat(call: Call) -> Document:
 
 def mkdir(call: Call) -> Document:
     """Answer POST mkdir."""
-    collection = _collection(call)
+    collection = _accessible(call)
     path = read_path(call.body, "path")
     with _failures(collection, path, "mkdir"):
         call.site.folders[collection.uuid].make_directory(path_parts(path))
@@ -129,7 +129,7 @@ def mkdir(call: Call) -> Document:
 
 def rename(call: Call) -> Document:
     """Answer POST rename, which here never replaces what exists [inferred]."""
-    collection = _collection(call)
+    collection = _accessible(call)
     old, new = read_path(call.body, "old_path"), read_path(call.body, "new_path")
     with _failures(collection, old, "rename"):
         call.site.folders[collection.uuid].rename(path_parts(old), path_parts(new))
@@ -181,6 +181,13 @@ def _failures(collection: CollectionSpec, path: str, operation: str) -> Iterator
 def _collection(call: Call) -> CollectionSpec:
     asked = call.path["endpoint"]
     return call.site.collection(canonical_uuid(asked), asked)
+
+
+def _accessible(call: Call) -> CollectionSpec:
+    """Return the collection whose data are asked for. Raises ApiError, also if a consent is missing."""
+    collection = _collection(call)
+    call.site.consents.require(call.owner.identity, call.owner.client_id, collection)
+    return collection
 
 
 def _query_path(call: Call) -> str:

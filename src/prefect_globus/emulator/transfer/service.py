@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prefect_globus.emulator.auth.grants import TRANSFER_SERVER
+from prefect_globus.emulator.auth.scopes import TRANSFER_SERVER
 from prefect_globus.emulator.transfer import operations, task_operations
 from prefect_globus.emulator.web import Operation, Service, error_document
 
