@@ -14,6 +14,7 @@ from starlette.routing import Route
 from prefect_globus.emulator.auth.grants import OAuthError
 from prefect_globus.emulator.auth.service import auth_routes
 from prefect_globus.emulator.errors import ApiError
+from prefect_globus.emulator.openapi import openapi_route
 from prefect_globus.emulator.transfer.service import TRANSFER
 from prefect_globus.emulator.web import error_response, json_response
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from prefect_globus.emulator.site import Site
+
+SERVICES = (TRANSFER,)
 
 
 def build_app(site: Site) -> Starlette:
@@ -35,7 +38,12 @@ def build_app(site: Site) -> Starlette:
         await run_in_threadpool(site.engine.stop)
 
     app = Starlette(
-        routes=[Route("/", _home), *auth_routes(site), *TRANSFER.routes(site)],
+        routes=[
+            Route("/", _home),
+            openapi_route(SERVICES),
+            *auth_routes(site),
+            *(route for service in SERVICES for route in service.routes(site)),
+        ],
         exception_handlers={
             ApiError: error_response,
             HTTPException: error_response,

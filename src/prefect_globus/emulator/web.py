@@ -77,7 +77,8 @@ class Operation(NamedTuple):
         handle: what answers it, in a thread. A document that tells what was done, by a `code`, gets the `request_id`
             and the `resource` of the request.
         query: the names of its query parameters, which openapi.py describes.
-        body: the name of the schema of its body in openapi.py, or None if it takes none.
+        body: the name of the schema of its body in schemas.py, or None if it takes none.
+        answer: the name of the schema of its answer in schemas.py, or None if it is any object.
     """
 
     method: str
@@ -85,6 +86,7 @@ class Operation(NamedTuple):
     handle: Callable[[Call], Document]
     query: tuple[str, ...] = ()
     body: str | None = None
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
