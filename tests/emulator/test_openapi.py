@@ -1,0 +1,195 @@
+"""The emulator against its own OpenAPI document: whatever is asked, the answer is one that the document allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from schemathesis.specs.openapi import checks
+from support.watched import Watched, watched_emulator
+
+from prefect_globus.emulator.app import SERVICES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SERVERS = {service.name: service.resource_server for service in SERVICES}
+LONGEST = 20.0  # seconds for one answer, on a busy machine
+
+# Not among the checks, each with its reason:
+# - positive_data_acceptance: what a schema allows need not be there (a path, a task);
+# - negative_data_rejection: Globus ignores what it does not know, and so do we; bodies have tests of their own.
+CHECKS = [
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+    checks.ignored_auth,
+    checks.unsupported_method,
+]
+
+
+def not_a_defect(_: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case) -> None:
+    """A 5xx is one of those that Globus answers when a collection fails, with its code."""
+    if response.status_code >= 500:
+        document = response.json()
+        code = str(document.get("code") or document.get("error", {}).get("code"))
+        assert response.status_code in (502, 503), (case.as_curl_command(), document)
+        assert code.startswith(("ExternalError.", "EndpointError", "ServiceUnavailable")), document
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    root = tmp_path_factory.mktemp("openapi")
+    with watched_emulator(root, "--time-scale", "1000") as running:
+        (root / "source" / "folder").mkdir()
+        (root / "source" / "file").write_bytes(b"content")
+        yield running
+        assert running.complaints() == ""
+
+
+@pytest.fixture(scope="module")
+def tokens(emulator: Watched) -> dict[str, str]:
+    """The tokens of the one client that asks, by resource server."""
+    return emulator.tokens()
+
+
+@pytest.fixture(scope="module")
+def known(emulator: Watched, tokens: dict[str, str]) -> dict[str, list[str]]:
+    """What exists, by the name of a parameter of a path or of a field of a body."""
+    collections = list(emulator.collections.values())
+    return {
+        **dict.fromkeys(("endpoint", "source_endpoint", "destination_endpoint", "endpoint_id"), collections),
+        **dict.fromkeys(("path", "old_path", "source_path"), ["/", "/~/", "/file", "/folder", "/none"]),
+        "task": [a_task(emulator, tokens, path) for path in ("/file", "/none")],
+    }
+
+
+def a_task(emulator: Watched, tokens: dict[str, str], path: str) -> str:
+    """A task that ends, or one that does not because its file is missing."""
+    data = {
+        "submission_id": str(uuid4()),
+        "source_endpoint": emulator.collections["source"],
+        "destination_endpoint": emulator.collections["destination"],
+        "DATA": [{"source_path": path, "destination_path": path}],
+    }
+    headers = {"Authorization": f"Bearer {tokens['transfer.api.globus.org']}"}
+    answer = requests.post(f"{emulator.url}/v0.10/transfer", json=data, headers=headers, timeout=LONGEST)
+    return str(answer.json()["task_id"])
+
+
+def partly_known(value: Any, known: dict[str, list[str]]) -> st.SearchStrategy[Any]:
+    """A request's document with some of its values replaced by ones that exist."""
+    if isinstance(value, list):
+        return st.tuples(*(partly_known(one, known) for one in value)).map(list)
+    if not isinstance(value, dict):
+        return st.just(value)
+    choices = {
+        name: st.one_of(partly_known(one, known), *([st.sampled_from(known[name])] * 2 if name in known else []))
+        for name, one in value.items()
+    }
+    return st.fixed_dictionaries(choices)
+
+
+@pytest.fixture(scope="module")
+def document(emulator: Watched) -> dict[str, Any]:
+    answer = requests.get(f"{emulator.url}/openapi.json", timeout=LONGEST)
+    assert answer.headers["content-type"] == "application/json"
+    return dict(answer.json())
+
+
+@pytest.fixture(scope="module")
+def api(emulator: Watched, tokens: dict[str, str], known: dict[str, list[str]]) -> schemathesis.BaseSchema:
+    """The document as Schemathesis reads it; part of what it asks for exists."""
+    schema = schemathesis.openapi.from_url(f"{emulator.url}/openapi.json", wait_for_schema=LONGEST)
+
+    @schema.auth()
+    class Login:
+        def get(self, _: schemathesis.Case, context: schemathesis.AuthContext) -> str:
+            return tokens[SERVERS[context.operation.tags[0]]]
+
+        def set(self, case: schemathesis.Case, data: str, _: schemathesis.AuthContext) -> None:
+            case.headers["Authorization"] = f"Bearer {data}"
+
+    @schema.hook
+    def flatmap_path_parameters(_: schemathesis.HookContext, path_parameters: Any) -> st.SearchStrategy[Any]:
+        return partly_known(path_parameters, known)
+
+    @schema.hook
+    def flatmap_query(_: schemathesis.HookContext, query: Any) -> st.SearchStrategy[Any]:
+        return partly_known(query, known)
+
+    @schema.hook
+    def flatmap_body(_: schemathesis.HookContext, body: Any) -> st.SearchStrategy[Any]:
+        return partly_known(body, known)
+
+    return schema
+
+
+QUICK = settings(
+    max_examples=30,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate],
+)
+OPERATIONS = [
+    pytest.param(operation.path, operation.method, id=f"{operation.method} {operation.path}")
+    for service in SERVICES
+    for operation in service.operations
+]
+
+
+def ask(api: schemathesis.BaseSchema, path: str, method: str, how_often: settings) -> None:
+    """Ask one operation for what its schemas allow, and for what they do not."""
+    operation = api[path][method]
+    cases = st.one_of(
+        operation.as_strategy(generation_mode=schemathesis.GenerationMode.POSITIVE),
+        operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE),
+    )
+
+    @how_often
+    @given(case=cases)
+    def asked(case: schemathesis.Case) -> None:
+        case.call_and_validate(checks=[*CHECKS, not_a_defect], timeout=LONGEST)
+
+    asked()
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_any_request(api: schemathesis.BaseSchema, path: str, method: str) -> None:
+    """Whatever is sent, the answer is one that the document allows."""
+    ask(api, path, method, QUICK)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_any_request_for_long(api: schemathesis.BaseSchema, path: str, method: str) -> None:
+    """The same, with other requests each time."""
+    ask(api, path, method, settings(QUICK, max_examples=3000, derandomize=False))
+
+
+def test_schemas_are_schemas(document: dict[str, Any]) -> None:
+    """Each is valid itself, and used."""
+    for schema in document["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+
+
+def test_each_operation_is_in_the_document(document: dict[str, Any]) -> None:
+    """By method and path, with a name of its own and a sentence."""
+    described = {
+        (method.upper(), path): operation
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+    served = {(operation.method, operation.path) for service in SERVICES for operation in service.operations}
+    assert set(described) >= served
+    names = [operation["operationId"] for operation in described.values()]
+    assert len(set(names)) == len(names)
+    assert all(operation["summary"].endswith(".") for operation in described.values())
