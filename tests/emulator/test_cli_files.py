@@ -9,9 +9,9 @@ from support.cli import record, table
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.cli import GlobusCli
-
     from tests.emulator.conftest import Lab
+
+    from support.cli import GlobusCli
 
 
 def submitted(text: str) -> str:

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.cli import GlobusCli, record, table
 
 from prefect_globus.emulator.process import running_emulator
+from support.cli import GlobusCli, record, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,7 +181,7 @@ def test_consent_is_asked_for_by_the_cli_itself(tmp_path_factory: pytest.TempPat
         assert cli.run("ls", f"{private}:/").split() == ["secret.txt"]
         timers = GlobusCli(emulator, str(uuid.uuid4()), root)
         timers.run("timer", "create", "transfer", f"{private}:/secret.txt", f"{other}:/copy.txt")
-        until(lambda: (folders["open"] / "copy.txt").exists(), bool)
+        until((folders["open"] / "copy.txt").exists, bool)
 
 
 def until(look: Callable[[], Any], test: Callable[[Any], bool]) -> Any:

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from schemathesis.specs.openapi import checks
-from support.watched import Watched, watched_emulator
 
 from prefect_globus.emulator.app import SERVICES
+from support.watched import Watched, watched_emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,8 @@ def known(emulator: Watched, tokens: dict[str, str]) -> dict[str, list[str]]:
     collections = list(emulator.collections.values())
     return {
         **dict.fromkeys(("endpoint", "source_endpoint", "destination_endpoint", "endpoint_id"), collections),
-        **dict.fromkeys(("path", "old_path", "source_path"), ["/", "/~/", "/file", "/folder", "/none"]),
+        **{name: ["/", "/~/", "/file", "/folder", "/none"] for name in ("path", "old_path", "source_path")},
+        "deadline": ["2099-12-31T00:00:00Z", "2099-12-31 00:00:00"],
         "task": [a_task(emulator, tokens, path) for path in ("/file", "/none")],
     }
 
@@ -107,6 +108,7 @@ def document(emulator: Watched) -> dict[str, Any]:
 def api(emulator: Watched, tokens: dict[str, str], known: dict[str, list[str]]) -> schemathesis.BaseSchema:
     """The document as Schemathesis reads it; part of what it asks for exists."""
     schema = schemathesis.openapi.from_url(f"{emulator.url}/openapi.json", wait_for_schema=LONGEST)
+    schema.config.generation.update(with_security_parameters=False)  # ignored_auth asks without a token
 
     @schema.auth()
     class Login:
