@@ -66,6 +66,7 @@ def known(emulator: Watched, tokens: dict[str, str]) -> dict[str, list[str]]:
     return {
         **dict.fromkeys(("endpoint", "source_endpoint", "destination_endpoint", "endpoint_id"), collections),
         **{name: ["/", "/~/", "/file", "/folder", "/none"] for name in ("path", "old_path", "source_path")},
+        "checksum_algorithm": ["MD5", "SHA256"],
         "deadline": ["2099-12-31T00:00:00Z", "2099-12-31 00:00:00"],
         "task": [a_task(emulator, tokens, path) for path in ("/file", "/none")],
     }
@@ -91,7 +92,7 @@ def partly_known(value: Any, known: dict[str, list[str]]) -> st.SearchStrategy[A
     if not isinstance(value, dict):
         return st.just(value)
     choices = {
-        name: st.one_of(partly_known(one, known), *([st.sampled_from(known[name])] * 2 if name in known else []))
+        name: st.one_of(partly_known(one, known), *([st.sampled_from(known[name])] * 5 if name in known else []))
         for name, one in value.items()
     }
     return st.fixed_dictionaries(choices)

@@ -16,7 +16,7 @@ OBJECT: Schema = {"type": "object"}
 UUID: Schema = {"type": "string", "format": "uuid"}
 TIME: Schema = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\+00:00$"}
 GIVEN_TIME: Schema = {"type": "string", "format": "date-time"}
-PATH: Schema = {"type": "string", "pattern": "^/"}
+PATH: Schema = {"type": "string", "pattern": r"^/[^\x00\r\n]*$"}
 
 
 def nullable(schema: Schema) -> Schema:
@@ -66,6 +66,9 @@ def marked(data_type: str, item: str) -> Schema:
 
 
 ERRORS: dict[str, Schema] = {  # by service
+    "Auth": answer(
+        errors=listing(answer(**each(TEXT, "id status code title detail"))), **each(TEXT, "error error_description")
+    ),
     "Transfer": answer(**each(TEXT, "code message request_id resource")),
 }
 
