@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from prefect_globus.emulator.access import LoopbackHost
 from prefect_globus.emulator.auth.grants import OAuthError
 from prefect_globus.emulator.auth.service import auth_routes
 from prefect_globus.emulator.errors import ApiError
+from prefect_globus.emulator.injection.middleware import FaultMiddleware
+from prefect_globus.emulator.injection.service import control_routes
 from prefect_globus.emulator.openapi import openapi_route
 from prefect_globus.emulator.transfer.service import TRANSFER
-from prefect_globus.emulator.web import error_response, json_response
+from prefect_globus.emulator.web import error_document, error_response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,9 +45,11 @@ def build_app(site: Site) -> Starlette:
         routes=[
             Route("/", _home),
             openapi_route(SERVICES),
+            *control_routes(site),
             *auth_routes(site),
             *(route for service in SERVICES for route in service.routes(site)),
         ],
+        middleware=[Middleware(LoopbackHost), Middleware(FaultMiddleware, site=site, error_document=error_document)],
         exception_handlers={
             ApiError: error_response,
             HTTPException: error_response,

@@ -15,6 +15,7 @@ from prefect_globus.emulator.app import build_app
 from prefect_globus.emulator.collections.model import CollectionSpec
 from prefect_globus.emulator.collections.registry import CollectionRegistry
 from prefect_globus.emulator.database import Database, StateError
+from prefect_globus.emulator.limits import Network
 from prefect_globus.emulator.process import state_file
 from prefect_globus.emulator.server import Server, listen, stop_when_stdin_closes
 from prefect_globus.emulator.site import Site
@@ -78,6 +79,16 @@ class Wanted(NamedTuple):
     show_envvar=True,
     help="The only client that gets a token. Default: any.",
 )
+@click.option(
+    "--latency", type=click.IntRange(0, 60_000), default=0, metavar="MS", help="Milliseconds that each request waits."
+)
+@click.option(
+    "--requests-per-second",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Requests a second that a user may make of the Transfer API, metered over 10 s. Default: no limit.",
+)
 @click.option("--rate", type=click.IntRange(min=0), default=0, hidden=True, help="Bytes per second of one task.")
 @click.option("--file-delay", type=click.FloatRange(min=0), default=0.0, hidden=True, help="Seconds before each file.")
 @click.option("--until-stdin-closes", is_flag=True, hidden=True, help="Stop when standard input ends.")
@@ -89,6 +100,8 @@ def serve(
     state: Path | None,
     time_scale: float,
     client: str | None,
+    latency: int,
+    requests_per_second: int,
     rate: int,
     file_delay: float,
     until_stdin_closes: bool,
@@ -97,6 +110,7 @@ def serve(
     _check_host(host)
     credentials = _client(client)
     wanted = [_wanted(text) for text in collections]
+    network = Network(latency / 1000, requests_per_second)
     policy = Policy(scale=time_scale, rate=rate, file_delay=file_delay)
     with state_file(state) as path, closing(_database(path)) as database:
         registry = CollectionRegistry(database)
@@ -105,7 +119,9 @@ def serve(
         registry.save(served)
         address = f"[{host}]" if ":" in host else host
         url = f"http://{address}:{listener.getsockname()[1]}"
-        server = Server(build_app(Site.of(database, served, policy, credentials)), lambda: _announce(url, served))
+        server = Server(
+            build_app(Site.of(database, served, policy, credentials, network)), lambda: _announce(url, served)
+        )
         if until_stdin_closes:
             stop_when_stdin_closes(server)
         server.run(sockets=[listener])

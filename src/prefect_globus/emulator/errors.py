@@ -16,14 +16,23 @@ class ApiError(Exception):
         code: the Globus code.
         message: what a person should know.
         facts: further fields of the document, by name.
+        headers: further headers of the answer.
     """
 
-    def __init__(self, status: int, code: str, message: str, facts: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        facts: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.facts = dict(facts or {})
+        self.headers = dict(headers or {})
 
 
 class BadRequest(ApiError):  # noqa: N818 -- named as the code that it answers

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
+from prefect_globus.emulator.injection.client import Controls
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -31,7 +33,7 @@ class EmulatorProcessError(RuntimeError):
     """The emulator did not start; the message is what it said."""
 
 
-class Emulator:
+class Emulator(Controls):
     """A running emulator. It ends when this process does, even by SIGKILL, because it reads a pipe that we hold.
 
     Attributes:
@@ -43,12 +45,11 @@ class Emulator:
     def __init__(
         self, collections: Sequence[str], state: Path, options: Sequence[str], port: int, client: str | None = None
     ) -> None:
+        super().__init__("", client)
         self.state = state
-        self.url = ""
         self.collections: dict[str, str] = {}
         self._specs = tuple(collections)
         self._options = tuple(options)
-        self._client = client
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -135,6 +136,8 @@ def running_emulator(
     rate: int = 0,
     file_delay: float = 0.0,
     data_access: Sequence[str] = (),
+    latency: int = 0,
+    requests_per_second: int = 0,
 ) -> Iterator[Emulator]:
     """Run an emulator for as long as the block lasts.
 
@@ -147,6 +150,9 @@ def running_emulator(
         rate: bytes per second that one task may move, 0 for no limit.
         file_delay: seconds that a task waits before each file.
         data_access: names of the collections that need the data_access consent.
+        latency: milliseconds that each request waits.
+        requests_per_second: how many requests a second, metered over 10 s, a user may make of the Transfer API, 0 for
+            no limit.
 
     Raises:
         EmulatorProcessError: if it does not start, with what it said.
@@ -156,6 +162,7 @@ def running_emulator(
     else:
         specs = list(collections)
     options = ["--time-scale", str(time_scale), "--rate", str(rate), "--file-delay", str(file_delay)]
+    options += ["--latency", str(latency), "--requests-per-second", str(requests_per_second)]
     options += [word for name in data_access for word in ("--data-access", name)]
     with state_file(state) as path:
         emulator = Emulator(specs, path, options, port, ":".join(client) if client else None).start()

@@ -7,26 +7,45 @@ import signal
 import socket
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Iterator
 
-    from starlette.applications import Starlette
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 GRACE = 2  # seconds for requests that are being answered when the server stops
 STDIN = 0
+ABORT = "prefect_globus.abort"  # ASGI extension: a function that drops the connection at once
+
+
+class Protocol(H11Protocol):
+    """HTTP whose connections the application can drop."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Let the application drop this connection."""
+        super().connection_made(transport)
+        app: Any = self.app
+
+        async def with_abort(scope: Scope, receive: Receive, send: Send) -> None:
+            scope.setdefault("extensions", {})[ABORT] = transport.abort
+            await app(scope, receive, send)
+
+        self.app = with_abort
 
 
 class Server(uvicorn.Server):
     """A uvicorn that says when it is ready, and that SIGINT and SIGTERM end with status 0."""
 
-    def __init__(self, app: Starlette, on_ready: Callable[[], None]) -> None:
+    def __init__(self, app: ASGIApp, on_ready: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
+                http=Protocol,
                 access_log=False,
                 log_level="warning",
                 lifespan="on",

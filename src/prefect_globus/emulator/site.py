@@ -11,9 +11,12 @@ from prefect_globus.emulator.collections.folder import Folder
 from prefect_globus.emulator.collections.model import CollectionSpec
 from prefect_globus.emulator.database import Database
 from prefect_globus.emulator.errors import EndpointNotFound
+from prefect_globus.emulator.injection.store import FaultStore
+from prefect_globus.emulator.limits import Network, RequestMeter
 from prefect_globus.emulator.tasks.engine import Engine
 from prefect_globus.emulator.tasks.model import Policy
 from prefect_globus.emulator.tasks.store import TaskStore
+from prefect_globus.emulator.tasks.submission import canonical_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +35,9 @@ class Site:
     folders: dict[str, Folder]
     policy: Policy
     client: tuple[str, str] | None
+    network: Network
+    meter: RequestMeter
+    faults: FaultStore
 
     @classmethod
     def of(
@@ -40,6 +46,7 @@ class Site:
         collections: Sequence[CollectionSpec],
         policy: Policy,
         client: tuple[str, str] | None = None,
+        network: Network = Network(),  # noqa: B008 -- it is frozen
     ) -> Self:
         """Put an emulator together; its engine is not started yet."""
         tasks = TaskStore(database)
@@ -55,6 +62,9 @@ class Site:
             folders=folders,
             policy=policy,
             client=client,
+            network=network,
+            meter=RequestMeter(network.requests_per_second),
+            faults=FaultStore(database),
         )
 
     def collection(self, uuid: str | None, asked: object) -> CollectionSpec:
@@ -62,6 +72,12 @@ class Site:
         if uuid is None or uuid not in self.collections:
             raise EndpointNotFound(asked)
         return self.collections[uuid]
+
+    def collection_id(self, asked: str) -> str | None:
+        """Return the UUID of a collection by its name or its UUID, or None if it is not served."""
+        by_name = {one.name: one.uuid for one in self.collections.values()}
+        identifier = canonical_uuid(asked)
+        return identifier if identifier in self.collections else by_name.get(asked)
 
     @property
     def names(self) -> dict[str, str]:

@@ -97,6 +97,7 @@ class Service:
     resource_server: str
     operations: tuple[Operation, ...]
     error_document: Callable[[ApiError, str], Document]
+    is_metered: bool = False  # whether a user may make only so many requests a second of it
 
     def routes(self, site: Site) -> list[Route]:
         """Return the routes of the operations."""
@@ -108,11 +109,13 @@ class Service:
                 raw = await read_body(request) if operation.method in ("POST", "PUT", "PATCH") else b""
                 return await run_in_threadpool(answer, request, raw)
             except ApiError as error:
-                return json_response(self.error_document(error, request.url.path), error.status)
+                return json_response(self.error_document(error, request.url.path), error.status, error.headers)
 
         def answer(request: Request, raw: bytes) -> Response:
             owner = _token_owner(site, self.resource_server, request)
-            body = _document(raw) if raw else {}
+            if self.is_metered:
+                site.meter.check(owner.identity)
+            body = read_document(raw) if raw else {}
             call = Call(site, owner, request.path_params, request.query_params, body)
             document = operation.handle(call)
             if "code" in document:
@@ -122,9 +125,9 @@ class Service:
         return Route(operation.path, endpoint, methods=[operation.method])
 
 
-def json_response(document: Document, status: int = 200) -> Response:
+def json_response(document: Document, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return a document as an answer."""
-    return Response(orjson.dumps(document), status, media_type="application/json")
+    return Response(orjson.dumps(document), status, headers, media_type="application/json")
 
 
 def request_id() -> str:
@@ -140,7 +143,7 @@ def error_response(request: Request, error: Exception) -> Response:
     if not isinstance(error, ApiError):
         logger.error("Request failed", exc_info=error)
         error = ApiError(500, "InternalError", "Internal error of the emulator")
-    return json_response(error_document(error, request.url.path), error.status)
+    return json_response(error_document(error, request.url.path), error.status, error.headers)
 
 
 def error_document(error: ApiError, resource: str) -> Document:
@@ -172,7 +175,8 @@ async def read_body(request: Request) -> bytes:
     return bytes(chunks)
 
 
-def _document(raw: bytes) -> Document:
+def read_document(raw: bytes) -> Document:
+    """Return the JSON object of a body. Raises BadRequest."""
     try:
         document = orjson.loads(raw)
     except orjson.JSONDecodeError as error:

@@ -14,6 +14,7 @@ TRANSFER = Service(
     name="Transfer",
     resource_server=TRANSFER_SERVER,
     error_document=error_document,
+    is_metered=True,
     operations=(
         Operation("GET", "/v0.10/endpoint/{endpoint}", operations.get_endpoint, answer="endpoint"),
         Operation(

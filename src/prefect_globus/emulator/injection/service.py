@@ -1,0 +1,100 @@
+"""The control API, `/emulator/...`: faults are put in force, listed and lifted, and tasks are held or ended.
+
+It is none of Globus'. Bodies must be sent as application/json, which a web page of another origin cannot do unasked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.routing import BaseRoute, Match, Route
+
+from prefect_globus.emulator.access import refuse_stranger
+from prefect_globus.emulator.errors import ApiError
+from prefect_globus.emulator.injection.documents import read_fault
+from prefect_globus.emulator.web import json_response, read_body, read_document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from prefect_globus.emulator.site import Site
+
+    Handler = Callable[[Site, Request, dict[str, Any]], tuple[dict[str, Any], int]]
+
+Document = dict[str, Any]
+
+FAULTS = "/emulator/faults"
+FAULT = "/emulator/faults/{fault}"
+
+
+def control_routes(site: Site) -> list[BaseRoute]:
+    """Return the routes of the control API."""
+    return [
+        _route(site, "GET", FAULTS, _list),
+        _route(site, "POST", FAULTS, _inject),
+        _route(site, "DELETE", FAULTS, _clear),
+        _route(site, "GET", FAULT, _show),
+        _route(site, "DELETE", FAULT, _remove),
+    ]
+
+
+def _route(site: Site, method: str, path: str, handle: Handler) -> Route:
+    async def endpoint(request: Request) -> Response:
+        if (refusal := refuse_stranger(site, request)) is not None:
+            return refusal
+        document: Document = {}
+        if method == "POST":
+            document = await _body(request)
+        answer, status = await run_in_threadpool(handle, site, request, document)
+        return json_response(answer, status)
+
+    return Route(path, endpoint, methods=[method])
+
+
+async def _body(request: Request) -> Document:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise ApiError(415, "UnsupportedMediaType", "Send this request with Content-Type: application/json")
+    raw = await read_body(request)
+    return read_document(raw) if raw else {}
+
+
+def _list(site: Site, _: Request, __: Document) -> tuple[Document, int]:
+    return {"faults": [found.document() for found in site.faults.all()]}, 200
+
+
+def _inject(site: Site, request: Request, document: Document) -> tuple[Document, int]:
+    def is_served(path: str, method: str | None) -> bool:
+        scope = {"type": "http", "path": path, "method": method or "GET", "headers": []}
+        matches = [route.matches(scope)[0] for route in request.app.routes]
+        return Match.FULL in matches or (method is None and Match.PARTIAL in matches)
+
+    return site.faults.add(read_fault(document, site, is_served)).document(), 201
+
+
+def _clear(site: Site, _: Request, __: Document) -> tuple[Document, int]:
+    return {"faults": [found.document() for found in site.faults.clear()]}, 200
+
+
+def _show(site: Site, request: Request, _: Document) -> tuple[Document, int]:
+    asked = request.path_params["fault"]
+    found = next((one for one in site.faults.all() if one.id == asked), None)
+    if found is None:
+        raise _unknown(asked)
+    return found.document(), 200
+
+
+def _remove(site: Site, request: Request, _: Document) -> tuple[Document, int]:
+    asked = request.path_params["fault"]
+    removed = site.faults.remove(asked)
+    if removed is None:
+        raise _unknown(asked)
+    return removed.document(), 200
+
+
+def _unknown(asked: str) -> ApiError:
+    return ApiError(404, "NotFound", f"There is no fault with id '{asked}'")
