@@ -68,3 +68,24 @@ class Conflict(ApiError):  # noqa: N818
 
     def __init__(self) -> None:
         super().__init__(409, "Conflict", "A transfer with identical paths has not yet completed")
+
+
+class TooManyPendingJobs(ApiError):  # noqa: N818
+    """The owner has as many unfinished tasks of this type as may be (contract section 10; the status is inferred)."""
+
+    def __init__(self, limit: int, task_type: str) -> None:
+        super().__init__(400, "TooManyPendingJobs", f"There are {limit} unfinished {task_type} tasks already")
+
+
+class OperationPaused(ApiError):  # noqa: N818
+    """A pause rule of the collection holds the operation (contract section 2; the status is inferred)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(409, "OperationPaused", f"The operation is paused by a manager of the collection: {message}")
+
+
+class PauseRuleNotFound(ApiError):  # noqa: N818
+    """No such pause rule is there."""
+
+    def __init__(self, rule_id: object) -> None:
+        super().__init__(404, "PauseRuleNotFound", f"No pause rule found with id '{rule_id}'")

@@ -3,7 +3,7 @@
 CREATE TABLE collections (
     uuid TEXT PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
-    folder TEXT NOT NULL,
+    content TEXT NOT NULL,
     data_access INTEGER NOT NULL
 );
 CREATE TABLE tokens (
@@ -59,12 +59,13 @@ CREATE TABLE clients (            -- instances that native clients have register
 CREATE TABLE tasks (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     task_id TEXT NOT NULL UNIQUE,
+    type TEXT NOT NULL,           -- TRANSFER | DELETE
     owner_id TEXT NOT NULL,
     submission_id TEXT NOT NULL,
     source_endpoint TEXT NOT NULL,
-    destination_endpoint TEXT NOT NULL,
+    destination_endpoint TEXT,    -- of a TRANSFER only
     label TEXT,
-    status TEXT NOT NULL,         -- ACTIVE -> SUCCEEDED | FAILED, see model.TRANSITIONS
+    status TEXT NOT NULL,         -- ACTIVE <-> INACTIVE -> SUCCEEDED | FAILED, see model.TRANSITIONS
     options TEXT NOT NULL,        -- JSON
     request_time REAL NOT NULL,
     completion_time REAL,
@@ -73,6 +74,12 @@ CREATE TABLE tasks (
     deadline_fixed INTEGER NOT NULL,
     started INTEGER NOT NULL DEFAULT 0,
     cancel_requested INTEGER NOT NULL DEFAULT 0,
+    canceled_by_admin TEXT,       -- SOURCE | DESTINATION | BOTH
+    canceled_by_admin_message TEXT,
+    is_paused INTEGER NOT NULL DEFAULT 0,
+    pause_message TEXT,           -- of who paused this very task
+    is_held_inactive INTEGER NOT NULL DEFAULT 0,
+    history_deleted INTEGER NOT NULL DEFAULT 0,
     ready_at REAL NOT NULL,
     error_code TEXT,
     error_time REAL,
@@ -94,12 +101,29 @@ CREATE TABLE tasks (
     subtasks_failed INTEGER NOT NULL DEFAULT 0,
     UNIQUE (owner_id, submission_id)
 );
-CREATE INDEX unfinished_tasks ON tasks (number) WHERE status = 'ACTIVE';
+CREATE INDEX unfinished_tasks ON tasks (number) WHERE completion_time IS NULL;
+CREATE INDEX tasks_with_history ON tasks (completion_time) WHERE completion_time IS NOT NULL AND NOT history_deleted;
+CREATE TABLE pause_rules (        -- times are seconds since the epoch
+    id TEXT PRIMARY KEY,
+    endpoint_id TEXT NOT NULL,
+    identity_id TEXT,             -- NULL: everybody
+    message TEXT NOT NULL,
+    start_time REAL,              -- as documents show it; NULL: at once
+    starts_at REAL NOT NULL,      -- the same with the time scale applied
+    modified_by_id TEXT NOT NULL,
+    modified_time REAL NOT NULL,
+    paused TEXT NOT NULL          -- JSON: what it pauses, see pausing.PAUSABLE
+) WITHOUT ROWID;
+CREATE TABLE admin_cancels (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    message TEXT NOT NULL,
+    task_ids TEXT NOT NULL        -- JSON
+);
 CREATE TABLE work (
     task INTEGER NOT NULL,
     seq INTEGER NOT NULL,
-    kind TEXT NOT NULL,           -- item -> file | directory, once it was looked at
-    outcome TEXT NOT NULL,        -- pending -> moving -> done | unchanged | skipped
+    kind TEXT NOT NULL,           -- item -> file | directory, once it was looked at; see model.Kind
+    outcome TEXT NOT NULL,        -- pending -> moving | deleting -> done | unchanged | skipped
     source_path TEXT NOT NULL,
     destination_path TEXT NOT NULL,
     recursive INTEGER,

@@ -10,27 +10,42 @@ HOUR = 3600.0
 DAY = 24 * HOUR
 
 
+class TaskType(StrEnum):
+    """What a task does (contract section 4)."""
+
+    TRANSFER = "TRANSFER"
+    DELETE = "DELETE"
+
+
 class Status(StrEnum):
-    """Where a task stands (contract section 4). There is no CANCELED: such a task is FAILED with code CANCELED."""
+    """Where a task stands (contract section 4). There is no CANCELED: such a task is FAILED with code CANCELED.
+
+    Nor is there a PAUSED: an activity manager's pause is a flag of an unfinished task, whatever its status.
+    """
 
     ACTIVE = "ACTIVE"
+    INACTIVE = "INACTIVE"  # its credentials are lost: suspended until a person has mended them
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
 
 
 TRANSITIONS: dict[Status, frozenset[Status]] = {
-    Status.ACTIVE: frozenset({Status.SUCCEEDED, Status.FAILED}),
+    Status.ACTIVE: frozenset({Status.INACTIVE, Status.SUCCEEDED, Status.FAILED}),
+    Status.INACTIVE: frozenset({Status.ACTIVE, Status.FAILED}),
     Status.SUCCEEDED: frozenset(),
     Status.FAILED: frozenset(),
 }
+UNFINISHED = frozenset(status for status, following in TRANSITIONS.items() if following)
 
 
 class Phase(StrEnum):
-    """What the engine does with an ACTIVE task right now."""
+    """What the engine does with an unfinished task right now. Only RUNNING holds one of its owner's places."""
 
-    QUEUED = "QUEUED"  # ready, but its owner's slots are taken
-    RUNNING = "RUNNING"  # holds a slot
-    WAITING = "WAITING"  # backs off; holds no slot
+    QUEUED = "QUEUED"  # ready, but its owner's places are taken
+    RUNNING = "RUNNING"  # worked on
+    WAITING = "WAITING"  # backs off
+    PAUSED = "PAUSED"  # held by an activity manager, or by a pause rule
+    INACTIVE = "INACTIVE"  # its credentials are lost
 
 
 class Kind(StrEnum):
@@ -40,13 +55,16 @@ class Kind(StrEnum):
     FILE = "file"
     DIRECTORY = "directory"
     SYMLINK = "symlink"
+    GLOB = "glob"  # submitted for deletion, with wildcards in its last name
+    EXTRA = "extra"  # at the destination only, and to be deleted there
 
 
 class Outcome(StrEnum):
-    """How a piece of work stands: PENDING or MOVING becomes one of the rest, once."""
+    """How a piece of work stands: PENDING, MOVING or DELETING becomes one of the rest, once."""
 
     PENDING = "pending"
     MOVING = "moving"  # the sync level has decided; after a crash it would see our own file and decide otherwise
+    DELETING = "deleting"  # what is there was counted; after a crash it would not all be there any more
     DONE = "done"
     UNCHANGED = "unchanged"  # left alone by the sync level
     SKIPPED = "skipped"  # given up by skip_source_errors
@@ -67,6 +85,9 @@ class Code:
     INVALID_PATH_NAME = "INVALID_PATH_NAME"
     INVALID_SYMLINK = "INVALID_SYMLINK"
     EXTERNAL_CHECKSUM_MISMATCH = "EXTERNAL_CHECKSUM_MISMATCH"
+    PAUSED = "PAUSED"
+    UNPAUSED = "UNPAUSED"
+    AUTH = "AUTH"
     UNKNOWN = "UNKNOWN"
 
     EXPIRED = "EXPIRED"
@@ -79,6 +100,7 @@ SKIPPABLE_CODES = frozenset({Code.PERMISSION_DENIED, Code.FILE_NOT_FOUND, Code.A
 FATAL_CODES = frozenset(
     {Code.AMBIGUOUS_PATH, Code.INVALID_PATH_NAME, Code.INVALID_SYMLINK, Code.EXTERNAL_CHECKSUM_MISMATCH}
 )
+FATAL_DELETE_CODES = frozenset({Code.FILE_NOT_FOUND, Code.IS_A_DIRECTORY})  # the latter is [inferred]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +113,9 @@ class Policy:
     first_deadline: float = 24 * HOUR
     progress_deadline: float = 72 * HOUR
     queued_deadline: float = 24 * HOUR
+    paused_deadline: float = 90 * DAY
+    unpaused_deadline: float = 24 * HOUR
+    history: float = 30 * DAY
     first_backoff: float = 30.0
     longest_backoff: float = 300.0
     backoff_window: float = 2 * HOUR
@@ -121,7 +146,10 @@ class FilterRule(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of a transfer document that act on its items (contract section 3)."""
+    """The options of a submitted document that act on its items (contract section 3).
+
+    Those from `recursive` on are of delete tasks only, the rest but `source_local_user` of transfers only.
+    """
 
     sync_level: int | None = None
     verify_checksum: bool = False
@@ -131,10 +159,18 @@ class Options:
     fail_on_quota_errors: bool = False
     recursive_symlinks: str = "ignore"
     filter_rules: tuple[FilterRule, ...] | None = None
+    delete_destination_extra: bool = False
+    source_base_path: str | None = None
+    destination_base_path: str | None = None
+    source_local_user: str | None = None
+    destination_local_user: str | None = None
+    recursive: bool = False
+    ignore_missing: bool = False
+    interpret_globs: bool = False
 
 
 class Item(NamedTuple):
-    """One submitted transfer item."""
+    """One submitted item: a pair of paths of a transfer, or the `source_path` of what is to be deleted."""
 
     kind: Kind
     source_path: str
@@ -146,11 +182,12 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A checked transfer document."""
+    """A checked transfer or delete document; the endpoint of a deletion is its `source_endpoint`."""
 
+    type: TaskType
     submission_id: str
     source_endpoint: str
-    destination_endpoint: str
+    destination_endpoint: str | None
     label: str | None
     deadline: float | None
     options: Options
@@ -177,17 +214,20 @@ COUNTERS = (
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A transfer task as the state holds it. Times are seconds since the epoch.
+    """A task as the state holds it. Times are seconds since the epoch.
 
     `deadline` is what documents show; `expires_at` is when the task really ends, with the time scale applied.
+    `pause_message` is what the activity manager said who has paused this very task; `is_paused` tells that it is at
+    rest, for that or for a pause rule. `is_held_inactive` tells that it stays INACTIVE until `Engine.reactivate`.
     """
 
     number: int
     task_id: str
+    type: TaskType
     owner_id: str
     submission_id: str
     source_endpoint: str
-    destination_endpoint: str
+    destination_endpoint: str | None
     label: str | None
     status: Status
     options: Options
@@ -198,12 +238,30 @@ class Task:
     deadline_fixed: bool
     started: bool
     cancel_requested: bool
+    canceled_by_admin: str | None
+    canceled_by_admin_message: str | None
+    is_paused: bool
+    pause_message: str | None
+    is_held_inactive: bool
+    history_deleted: bool
     ready_at: float
     error_code: str | None
     error_time: float | None
     fatal_code: str | None
     fatal_description: str | None
     counters: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_finished(self) -> bool:
+        """Tell whether it has succeeded or failed."""
+        return self.status not in UNFINISHED
+
+
+class Trouble(NamedTuple):
+    """Why a task cannot go on without a person: its credentials are lost."""
+
+    code: str
+    details: str
 
 
 class Work(NamedTuple):
@@ -216,7 +274,8 @@ class Work(NamedTuple):
     recursive: bool | None = None
     external_checksum: str | None = None
     checksum_algorithm: str | None = None
-    is_decided: bool = False  # that it is to be moved, whatever the sync level
+    is_decided: bool = False  # that it is to be moved, whatever the sync level, or that it was counted for deletion
+    size: int = 0  # of work that was counted for deletion: how many subtasks it is
 
 
 class Result(NamedTuple):

@@ -25,6 +25,7 @@ from prefect_globus.emulator.tasks.model import (
     Status,
     Submission,
     Task,
+    TaskType,
     Work,
 )
 
@@ -33,17 +34,23 @@ if TYPE_CHECKING:
 
     from prefect_globus.emulator.database import Database
 
-ADD_TASK = """INSERT INTO tasks (task_id, owner_id, submission_id, source_endpoint, destination_endpoint, label, status,
-    options, request_time, deadline, expires_at, deadline_fixed, ready_at, subtasks_total)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+ADD_TASK = """INSERT INTO tasks (task_id, type, owner_id, submission_id, source_endpoint, destination_endpoint, label,
+    status, options, request_time, deadline, expires_at, deadline_fixed, ready_at, subtasks_total)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 ADD_WORK = """INSERT INTO work (task, seq, kind, outcome, source_path, destination_path, recursive, external_checksum,
     checksum_algorithm) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 SET_RESULT = """UPDATE work SET kind = ?, outcome = ?, size = ?, checksum = ?,
     checksum_algorithm = COALESCE(?, checksum_algorithm), error_code = ?, error_details = ?, error_time = ?
     WHERE task = ? AND seq = ?"""
 ADD_EVENT = "INSERT INTO events (task, time, code, is_error, details, backs_off) VALUES (?, ?, ?, ?, ?, ?)"
-WORK_COLUMNS = "seq, kind, source_path, destination_path, recursive, external_checksum, checksum_algorithm, outcome"
-UNFINISHED = "outcome IN ('pending', 'moving')"
+WORK_COLUMNS = "seq, kind, source_path, destination_path, recursive, external_checksum, checksum_algorithm, outcome, size"
+UNFINISHED_WORK = "outcome IN ('pending', 'moving', 'deleting')"
+HISTORY_PER_COMMIT = 20_000
+
+DELETE_HISTORY = (
+    "DELETE FROM work WHERE task = ? AND seq IN (SELECT seq FROM work WHERE task = ? LIMIT ?)",
+    "DELETE FROM events WHERE task = ? AND number IN (SELECT number FROM events WHERE task = ? LIMIT ?)",
+)
 
 # Which counter takes what was pending when a task ends early. Any other code is a failure.
 REMAINDER = {Code.CANCELED: "subtasks_canceled", Code.EXPIRED: "subtasks_expired"}
@@ -58,14 +65,18 @@ class TaskStore:
     def add(self, owner_id: str, submission: Submission, *, now: float, deadline: float, expires_at: float) -> Task:
         """Accept a task: when this returns, the task will be worked on, whatever happens to this process.
 
+        The deadline of a deletion is never extended (task-behavior.txt 3), as if the user had set it.
+
         Raises:
             Conflict: if an unfinished task of the owner moves one of the same pairs of paths.
         """
+        is_delete = submission.type is TaskType.DELETE
         with self._database.transaction() as connection:
             cursor = connection.execute(
                 ADD_TASK,
                 (
                     str(uuid.uuid1()),
+                    submission.type,
                     owner_id,
                     submission.submission_id,
                     submission.source_endpoint,
@@ -76,7 +87,7 @@ class TaskStore:
                     now,
                     deadline,
                     expires_at,
-                    submission.deadline is not None,
+                    is_delete or submission.deadline is not None,
                     now,
                     len(submission.items),
                 ),
@@ -84,7 +95,8 @@ class TaskStore:
             number = cursor.lastrowid or 0
             try:
                 connection.executemany(
-                    "INSERT INTO claims VALUES (?, ?)", [(pair, number) for pair in _pairs(owner_id, submission)]
+                    "INSERT INTO claims VALUES (?, ?)",
+                    [] if is_delete else [(pair, number) for pair in _pairs(owner_id, submission)],
                 )
             except sqlite3.IntegrityError as error:
                 raise Conflict from error
@@ -107,6 +119,11 @@ class TaskStore:
         )
         return _task(found[0]) if found else None
 
+    def find_any(self, task_id: str) -> Task | None:
+        """Return a task of whatever owner, for an activity manager."""
+        found = self._database.rows("SELECT * FROM tasks WHERE task_id = ?", (task_id,))
+        return _task(found[0]) if found else None
+
     def of_owner(self, owner_id: str) -> list[Task]:
         """Return every task of an owner, oldest first."""
         return [
@@ -114,21 +131,40 @@ class TaskStore:
             for row in self._database.rows("SELECT * FROM tasks WHERE owner_id = ? ORDER BY number", (owner_id,))
         ]
 
-    def unfinished(self) -> list[Task]:
-        """Return the ACTIVE tasks of all owners, oldest first."""
+    def of_everybody(self, before: int, limit: int) -> list[Task]:
+        """Return up to `limit` tasks of all owners, newest first, that are older than the task `before`."""
         return [
-            _task(row) for row in self._database.rows("SELECT * FROM tasks WHERE status = 'ACTIVE' ORDER BY number")
+            _task(row)
+            for row in self._database.rows(
+                "SELECT * FROM tasks WHERE number < ? ORDER BY number DESC LIMIT ?", (before, limit)
+            )
+        ]
+
+    def unfinished(self) -> list[Task]:
+        """Return the unfinished tasks of all owners, oldest first."""
+        return [
+            _task(row)
+            for row in self._database.rows("SELECT * FROM tasks WHERE completion_time IS NULL ORDER BY number")
         ]
 
     def update(self, number: int, **columns: str | float | bool | None) -> bool:
-        """Set columns of an ACTIVE task; return whether it still was one."""
+        """Set columns of an unfinished task; return whether it still was one."""
         with self._database.transaction() as connection:
             return _update(connection, number, columns)
+
+    def change(self, number: int, status: Status, event: Event | None, **columns: str | float | bool | None) -> bool:
+        """Bring an unfinished task to a status, or leave it there, and note the event; return False if it may not."""
+        with self._database.transaction() as connection:
+            task = _task(connection.execute("SELECT * FROM tasks WHERE number = ?", (number,)).fetchone())
+            if status is not task.status and status not in TRANSITIONS[task.status]:
+                return False
+            _add_events(connection, number, [event] if event else [])
+            return _update(connection, number, {"status": status, **columns})
 
     def pending(self, number: int, after: int, limit: int) -> list[Work]:
         """Return up to `limit` pieces of pending work that follow the piece `after`, in order."""
         found = self._database.rows(
-            f"SELECT {WORK_COLUMNS} FROM work WHERE task = ? AND seq > ? AND {UNFINISHED} ORDER BY seq LIMIT ?",  # noqa: S608 -- a constant
+            f"SELECT {WORK_COLUMNS} FROM work WHERE task = ? AND seq > ? AND {UNFINISHED_WORK} ORDER BY seq LIMIT ?",  # noqa: S608 -- a constant
             (number, after, limit),
         )
         return [_work(row) for row in found]
@@ -160,8 +196,7 @@ class TaskStore:
     def finish(self, number: int, status: Status, event: Event | None, fatal: tuple[str, str] | None) -> bool:
         """End a task, free its paths, and note the event if it is news; return False if it had ended before."""
         with self._database.transaction() as connection:
-            row = connection.execute("SELECT * FROM tasks WHERE number = ?", (number,)).fetchone()
-            task = _task(row)
+            task = _task(connection.execute("SELECT * FROM tasks WHERE number = ?", (number,)).fetchone())
             if status not in TRANSITIONS[task.status]:
                 return False
             code, description = fatal or (None, None)
@@ -170,8 +205,9 @@ class TaskStore:
                 "completion_time": time.time(),
                 "fatal_code": code,
                 "fatal_description": description,
+                "is_paused": False,
             }
-            _update(connection, number, ended)  # only an ACTIVE task is changed
+            _update(connection, number, ended)  # only an unfinished task is changed
             if code is not None:
                 _count(connection, number, {REMAINDER.get(code, "subtasks_failed"): pending_subtasks(task)})
             connection.execute("DELETE FROM claims WHERE task = ?", (number,))
@@ -210,10 +246,32 @@ class TaskStore:
             (number, after, limit),
         )
 
+    def oldest_history(self) -> float | None:
+        """Return when the oldest task ended of those whose history is still there, or None."""
+        query = "SELECT MIN(completion_time) FROM tasks WHERE completion_time IS NOT NULL AND NOT history_deleted"
+        found = self._database.rows(query)[0][0]
+        return None if found is None else float(found)
+
+    def delete_history(self, ended_before: float) -> None:
+        """Delete the events and the work of the tasks that ended before that, in steps that others can go between."""
+        expired = self._database.rows(
+            "SELECT number FROM tasks WHERE completion_time < ? AND NOT history_deleted", (ended_before,)
+        )
+        for row in expired:
+            number = row["number"]
+            for query in DELETE_HISTORY:
+                while self._execute(query, (number, number, HISTORY_PER_COMMIT)) == HISTORY_PER_COMMIT:
+                    pass
+            self._execute("UPDATE tasks SET history_deleted = 1 WHERE number = ?", (number,))
+
+    def _execute(self, query: str, parameters: Sequence[Any]) -> int:
+        with self._database.transaction() as connection:
+            return connection.execute(query, parameters).rowcount
+
     def pending_destinations(self, number: int) -> Iterable[str]:
         """Return where the pending work of a task was to be written."""
         found = self._database.rows(
-            f"SELECT destination_path FROM work WHERE task = ? AND {UNFINISHED}",  # noqa: S608 -- a constant
+            f"SELECT destination_path FROM work WHERE task = ? AND {UNFINISHED_WORK}",  # noqa: S608 -- a constant
             (number,),
         )
         return [row[0] for row in found]
@@ -250,8 +308,8 @@ def _add_work(connection: sqlite3.Connection, number: int, first: int, work: Ite
 
 
 def _work_row(number: int, work: Work) -> tuple[Any, ...]:
-    seq, kind, *rest, _ = work
-    return (number, seq, kind, Outcome.PENDING, *rest)
+    seq, kind, source, destination, recursive, checksum, algorithm, *_ = work
+    return (number, seq, kind, Outcome.PENDING, source, destination, recursive, checksum, algorithm)
 
 
 def _result_row(number: int, result: Result, now: float) -> tuple[Any, ...]:
@@ -271,12 +329,12 @@ def _count(connection: sqlite3.Connection, number: int, counters: Mapping[str, i
 
 def _update(connection: sqlite3.Connection, number: int, columns: Mapping[str, Any]) -> bool:
     names = ", ".join(f"{name} = ?" for name in columns)
-    query = f"UPDATE tasks SET {names} WHERE number = ? AND status = 'ACTIVE'"  # noqa: S608 -- our own names
+    query = f"UPDATE tasks SET {names} WHERE number = ? AND completion_time IS NULL"  # noqa: S608 -- our own names
     return connection.execute(query, (*columns.values(), number)).rowcount == 1
 
 
-PLAIN_COLUMNS = tuple(one.name for one in fields(Task) if one.name not in {"status", "options", "counters"})
-BOOLEAN_COLUMNS = ("deadline_fixed", "started", "cancel_requested")
+PLAIN_COLUMNS = tuple(one.name for one in fields(Task) if one.name not in {"type", "status", "options", "counters"})
+BOOLEAN_COLUMNS = tuple(one.name for one in fields(Task) if one.type == "bool")
 
 
 def _task(row: sqlite3.Row) -> Task:
@@ -286,11 +344,12 @@ def _task(row: sqlite3.Row) -> Task:
     if options["filter_rules"] is not None:
         options["filter_rules"] = tuple(FilterRule(*rule) for rule in options["filter_rules"])
     counters = {name: row[name] for name in COUNTERS}
-    return Task(**columns, status=Status(row["status"]), options=Options(**options), counters=counters)
+    columns |= {"type": TaskType(row["type"]), "status": Status(row["status"])}
+    return Task(**columns, options=Options(**options), counters=counters)
 
 
 def _work(row: sqlite3.Row) -> Work:
-    seq, kind, source, destination, recursive, checksum, algorithm, outcome = row
+    seq, kind, source, destination, recursive, checksum, algorithm, outcome, size = row
     is_recursive = None if recursive is None else bool(recursive)
-    is_decided = outcome == Outcome.MOVING
-    return Work(seq, Kind(kind), source, destination, is_recursive, checksum, algorithm, is_decided)
+    is_decided = outcome != Outcome.PENDING
+    return Work(seq, Kind(kind), source, destination, is_recursive, checksum, algorithm, is_decided, size or 0)

@@ -1,16 +1,21 @@
-"""Reading what a client sends: transfer documents, checked field by field (contract section 3)."""
+"""Reading what a client sends: transfer and delete documents, checked field by field (contract section 3)."""
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect_globus.emulator.errors import BadRequest
 from prefect_globus.emulator.queries import parse_time
-from prefect_globus.emulator.tasks.model import FilterRule, Item, Kind, Options, Submission
+from prefect_globus.emulator.tasks.deletion import has_wildcards
+from prefect_globus.emulator.tasks.model import FilterRule, Item, Kind, Options, Submission, TaskType
 from prefect_globus.emulator.tasks.mover import known_algorithm
 from prefect_globus.emulator.collections.paths import path_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Document = dict[str, Any]
 
@@ -33,14 +38,43 @@ def read_transfer(body: Document) -> Submission:
         raise BadRequest("'DATA' must be a list of transfer items")
     if not items:
         raise BadRequest("A transfer requires at least one item", "ClientError.BadRequest.NoTransferItems")
+    checked = tuple(_item(item) for item in items)
     return Submission(
+        type=TaskType.TRANSFER,
         submission_id=read_submission_id(body),
         source_endpoint=_uuid(body, "source_endpoint"),
         destination_endpoint=_uuid(body, "destination_endpoint"),
         label=read_label(body),
         deadline=read_deadline(body),
-        options=_options(body),
-        items=tuple(_item(item) for item in items),
+        options=_options(body, checked),
+        items=checked,
+    )
+
+
+def read_delete(body: Document) -> Submission:
+    """Return a delete document, checked. Unknown fields are ignored. Raises BadRequest."""
+    _check_data_type(body, "delete")
+    _check_notifications(body)
+    items = body.get("DATA")
+    if not isinstance(items, list):
+        raise BadRequest("'DATA' must be a list of delete items")
+    if not items:
+        raise BadRequest("A delete requires at least one item", "ClientError.BadRequest.NoDeleteItems")
+    options = Options(
+        recursive=_flag(body, "recursive"),
+        ignore_missing=_flag(body, "ignore_missing"),
+        interpret_globs=_flag(body, "interpret_globs"),
+        source_local_user=text(body, "local_user"),
+    )
+    return Submission(
+        type=TaskType.DELETE,
+        submission_id=read_submission_id(body),
+        source_endpoint=_uuid(body, "endpoint"),
+        destination_endpoint=None,
+        label=read_label(body),
+        deadline=read_deadline(body),
+        options=options,
+        items=tuple(_delete_item(item, interpret_globs=options.interpret_globs) for item in items),
     )
 
 
@@ -108,11 +142,15 @@ def _flag(body: Document, name: str) -> bool:
     return bool(value)
 
 
-def _options(body: Document) -> Options:
-    if _flag(body, "delete_destination_extra"):
-        raise BadRequest("'delete_destination_extra' is not supported by this emulator yet")
-    for name in ("notify_on_succeeded", "notify_on_failed", "notify_on_inactive", "store_base_path_info"):
+def _check_notifications(body: Document) -> None:
+    """Check who is to be told what. Nobody is: the emulator sends no mail."""
+    for name in ("notify_on_succeeded", "notify_on_failed", "notify_on_inactive"):
         _flag(body, name)
+
+
+def _options(body: Document, items: tuple[Item, ...]) -> Options:
+    _check_notifications(body)
+    has_base_paths = _flag(body, "store_base_path_info")
     return Options(
         sync_level=_sync_level(body),
         verify_checksum=_flag(body, "verify_checksum"),
@@ -122,7 +160,18 @@ def _options(body: Document) -> Options:
         fail_on_quota_errors=_flag(body, "fail_on_quota_errors"),
         recursive_symlinks=_recursive_symlinks(body),
         filter_rules=_filter_rules(body),
+        delete_destination_extra=_flag(body, "delete_destination_extra"),
+        source_base_path=_base_path((item.source_path, item) for item in items) if has_base_paths else None,
+        destination_base_path=_base_path((item.destination_path, item) for item in items) if has_base_paths else None,
+        source_local_user=text(body, "source_local_user"),
+        destination_local_user=text(body, "destination_local_user"),
     )
+
+
+def _base_path(paths: Iterable[tuple[str, Item]]) -> str:
+    """Return the deepest directory that holds all paths: what store_base_path_info stores, as we take it [inferred]."""
+    directories = [path if item.recursive else path.rstrip("/").rpartition("/")[0] or "/" for path, item in paths]
+    return os.path.commonpath(directories).rstrip("/") + "/"
 
 
 def _sync_level(body: Document) -> int | None:
@@ -177,3 +226,12 @@ def _item(item: object) -> Item:
     if algorithm is not None and not known_algorithm(algorithm):
         raise BadRequest(f"Unknown 'checksum_algorithm': {algorithm!r}")
     return Item(kind, source, destination, recursive, checksum, algorithm)
+
+
+def _delete_item(item: object, *, interpret_globs: bool) -> Item:
+    if not isinstance(item, dict):
+        raise BadRequest("A delete item must be an object")
+    if (text(item, "DATA_TYPE") or "delete_item") != "delete_item":
+        raise BadRequest(f"Unknown type of delete item: {item['DATA_TYPE']!r}")
+    path = read_path(item, "path")
+    return Item(Kind.GLOB if interpret_globs and has_wildcards(path) else Kind.ITEM, path, "")

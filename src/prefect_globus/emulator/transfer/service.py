@@ -31,7 +31,8 @@ TRANSFER = Service(
         Operation("POST", f"{COLLECTION}/mkdir", operations.mkdir, body="mkdir", answer="mkdir_result"),
         Operation("POST", f"{COLLECTION}/rename", operations.rename, body="rename", answer="result"),
         Operation("GET", "/v0.10/submission_id", task_operations.submission_id, answer="submission_id"),
-        Operation("POST", "/v0.10/transfer", task_operations.submit, body="transfer", answer="transfer_result"),
+        Operation("POST", "/v0.10/transfer", task_operations.submit_transfer, body="transfer", answer="transfer_result"),
+        Operation("POST", "/v0.10/delete", task_operations.submit_delete, body="delete", answer="delete_result"),
         Operation(
             "GET", "/v0.10/task_list", task_operations.task_list, query=(*PAGE, "orderby", "filter"), answer="task_list"
         ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_globus.emulator.identities import OWNER_ID, username
 from prefect_globus.emulator.queries import timestamp
-from prefect_globus.emulator.tasks.model import COUNTERS, Event, Phase, Policy, Status, Task
+from prefect_globus.emulator.tasks.model import COUNTERS, Code, Event, Phase, Policy, Status, Task, TaskType
 from prefect_globus.emulator.tasks.store import pending_subtasks
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
+PAUSED_BY_ADMIN = "PAUSED_BY_ADMIN"
+
 
 def task_document(task: Task, names: Mapping[str, str], phase: Phase, in_flight: int, policy: Policy) -> Document:
     """Return the document of a task (contract section 4).
@@ -23,19 +25,19 @@ def task_document(task: Task, names: Mapping[str, str], phase: Phase, in_flight:
     Args:
         task: the task.
         names: display names of collections, by UUID.
-        phase: what the engine does with it, if it is ACTIVE.
+        phase: what the engine does with it, if it is unfinished.
         in_flight: bytes of a file that is not complete yet.
         policy: for how long an error is shown of a queued task.
     """
-    owner = username(OWNER_ID)
     options = task.options
+    destination = task.destination_endpoint
     counters = dict.fromkeys(COUNTERS, 0) | task.counters
     counters["bytes_transferred"] += in_flight
     elapsed = (task.completion_time or time.time()) - task.request_time
     return {
         "DATA_TYPE": "task",
         "task_id": task.task_id,
-        "type": "TRANSFER",
+        "type": task.type,
         "status": task.status,
         "fatal_error": {"code": task.fatal_code, "description": task.fatal_description} if task.fatal_code else None,
         "label": task.label,
@@ -44,32 +46,40 @@ def task_document(task: Task, names: Mapping[str, str], phase: Phase, in_flight:
         "request_time": timestamp(task.request_time),
         "completion_time": timestamp(task.completion_time),
         "deadline": timestamp(task.deadline),
-        "source_endpoint": f"{owner}#{task.source_endpoint}",
+        "source_endpoint": _legacy_name(task.source_endpoint),
         "source_endpoint_id": task.source_endpoint,
         "source_endpoint_display_name": names.get(task.source_endpoint),
-        "destination_endpoint": f"{owner}#{task.destination_endpoint}",
-        "destination_endpoint_id": task.destination_endpoint,
-        "destination_endpoint_display_name": names.get(task.destination_endpoint),
+        "source_base_path": options.source_base_path,
+        "source_local_user": options.source_local_user,
+        "destination_endpoint": _legacy_name(destination) if destination else None,
+        "destination_endpoint_id": destination,
+        "destination_endpoint_display_name": names.get(destination) if destination else None,
+        "destination_base_path": options.destination_base_path,
+        "destination_local_user": options.destination_local_user,
         "sync_level": options.sync_level,
         "encrypt_data": options.encrypt_data,
         "verify_checksum": options.verify_checksum,
-        "delete_destination_extra": False,
+        "delete_destination_extra": options.delete_destination_extra,
         "preserve_timestamp": options.preserve_timestamp,
         "skip_source_errors": options.skip_source_errors,
         "fail_on_quota_errors": options.fail_on_quota_errors,
-        "recursive_symlinks": options.recursive_symlinks,
+        "recursive_symlinks": options.recursive_symlinks if task.type is TaskType.TRANSFER else None,
         "filter_rules": _filter_rule_documents(task),
         "command": "API 0.10",
-        "history_deleted": False,
+        "history_deleted": task.history_deleted,
         **counters,
         "subtasks_pending": pending_subtasks(task),
         "subtasks_retrying": 0,
         "effective_bytes_per_second": int(counters["bytes_transferred"] / max(elapsed, 1.0)),
         **_nice_status(task, phase, policy),
-        "is_paused": False,
-        "canceled_by_admin": None,
-        "canceled_by_admin_message": None,
+        "is_paused": task.is_paused,
+        "canceled_by_admin": task.canceled_by_admin,
+        "canceled_by_admin_message": task.canceled_by_admin_message,
     }
+
+
+def _legacy_name(endpoint: str) -> str:
+    return f"{username(OWNER_ID)}#{endpoint}"
 
 
 def _filter_rule_documents(task: Task) -> list[Document] | None:
@@ -79,20 +89,27 @@ def _filter_rule_documents(task: Task) -> list[Document] | None:
 
 
 def _nice_status(task: Task, phase: Phase, policy: Policy) -> Document:
-    if task.status is not Status.ACTIVE:
-        nice, is_ok, expires_in = None, None, None
-    else:
-        nice, is_ok, expires_in = task.error_code or "OK", task.error_code is None, -1
-        error_age = time.time() - (task.error_time or 0.0)
-        if phase is Phase.QUEUED and error_age > policy.real(policy.queued_error_window):
-            nice = "Queued"
+    nice = None if task.is_finished else _nice_code(task, phase, policy)
+    is_ok = task.status is Status.ACTIVE and not task.is_paused and task.error_code is None
     return {
-        "is_ok": is_ok,
+        "is_ok": None if nice is None else is_ok,
         "nice_status": nice,
         "nice_status_short_description": _description(nice) if nice else None,
         "nice_status_details": None,
-        "nice_status_expires_in": expires_in,
+        "nice_status_expires_in": None if nice is None else 0 if task.status is Status.INACTIVE else -1,
     }
+
+
+def _nice_code(task: Task, phase: Phase, policy: Policy) -> str:
+    """Return how an unfinished task does: what holds it, its last error, or its place in the queue (contract section 4)."""
+    if task.status is Status.INACTIVE:
+        return task.error_code or Code.AUTH
+    if task.is_paused:
+        return PAUSED_BY_ADMIN
+    error_age = time.time() - (task.error_time or 0.0)
+    if phase is Phase.QUEUED and error_age > policy.real(policy.queued_error_window):
+        return "Queued"
+    return task.error_code or "OK"
 
 
 def _description(code: str) -> str:
@@ -135,7 +152,7 @@ def skipped_error_document(row: sqlite3.Row) -> Document:
         "destination_path": row["destination_path"],
         "is_directory": row["kind"] == "directory" or bool(row["recursive"]),
         "is_symlink": row["kind"] == "symlink",
-        "is_delete_destination_extra": False,
+        "is_delete_destination_extra": row["kind"] == "extra",
         "external_checksum": row["external_checksum"],
         "checksum_algorithm": row["checksum_algorithm"],
     }

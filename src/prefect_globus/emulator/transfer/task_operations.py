@@ -1,16 +1,17 @@
-"""Transfer API: submitting, watching and ending tasks (contract sections 3 and 4)."""
+"""Transfer API: submitting, watching and ending one's own tasks (contract sections 3 and 4)."""
 
 from __future__ import annotations
 
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from prefect_globus.emulator.errors import ApiError, BadRequest, TaskNotFound
+from prefect_globus.emulator.errors import BadRequest, TaskNotFound
 from prefect_globus.emulator.queries import choice_test, clauses_test, label_test, ordered, time_test
-from prefect_globus.emulator.tasks.model import Status, Task
+from prefect_globus.emulator.tasks.model import Task, TaskType
 from prefect_globus.emulator.tasks.submission import (
     canonical_uuid,
     read_deadline,
+    read_delete,
     read_label,
     read_submission_id,
     read_transfer,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
+    from prefect_globus.emulator.tasks.model import Submission
     from prefect_globus.emulator.web import Call
 
 Document = dict[str, Any]
@@ -37,7 +39,7 @@ MARKER_PAGE = 10_000
 TASK_FILTERS: dict[str, Any] = {
     "task_id": (lambda task: task.task_id, choice_test),
     "status": (lambda task: task.status, choice_test),
-    "type": (lambda _: "TRANSFER", choice_test),
+    "type": (lambda task: task.type, choice_test),
     "label": (lambda task: task.label, label_test),
     "request_time": (lambda task: task.request_time, time_test),
     "completion_time": (lambda task: task.completion_time, time_test),
@@ -45,7 +47,7 @@ TASK_FILTERS: dict[str, Any] = {
 TASK_ORDERS: dict[str, Callable[[Task], Any]] = {
     "task_id": lambda task: task.task_id,
     "status": lambda task: task.status,
-    "type": lambda _: "TRANSFER",
+    "type": lambda task: task.type,
     "label": lambda task: task.label or "",
     "request_time": lambda task: (task.request_time, task.number),
     "completion_time": lambda task: task.completion_time or float("inf"),
@@ -58,27 +60,37 @@ def submission_id(_: Call) -> Document:
     return {"DATA_TYPE": "submission_id", "value": str(uuid.uuid4())}
 
 
-def submit(call: Call) -> Document:
-    """Answer POST transfer. A submission_id that is known is answered first, whatever else the body says."""
+def submit_transfer(call: Call) -> Document:
+    """Answer POST transfer."""
+    return _submit(call, read_transfer)
+
+
+def submit_delete(call: Call) -> Document:
+    """Answer POST delete."""
+    return _submit(call, read_delete)
+
+
+def _submit(call: Call, read: Callable[[Document], Submission]) -> Document:
+    """Accept a task. A submission_id that is known is answered first, whatever else the body says."""
     known = call.site.tasks.find_submission(call.identity, read_submission_id(call.body))
     if known is not None:
         return _accepted(known, is_new=False)
-    submission = read_transfer(call.body)
-    endpoints = (submission.source_endpoint, submission.destination_endpoint)
+    submission = read(call.body)
+    endpoints = [submission.source_endpoint]
+    if submission.destination_endpoint is not None:
+        endpoints.append(submission.destination_endpoint)
     collections = [call.site.collection(endpoint, endpoint) for endpoint in endpoints]
     call.site.consents.require(call.owner.identity, call.owner.client_id, *collections)
-    limit = call.site.policy.active_tasks + call.site.policy.pending_tasks
-    if call.site.engine.pending_tasks(call.identity) >= limit:
-        raise ApiError(400, "TooManyPendingJobs", f"There are {limit} unfinished tasks already")
     task, is_new = call.site.engine.submit(call.identity, submission)
     return _accepted(task, is_new=is_new)
 
 
 def _accepted(task: Task, *, is_new: bool) -> Document:
-    accepted = "The transfer has been accepted and a task has been created and queued for execution"
-    duplicate = "A transfer with this submission_id was accepted before"
+    kind = "transfer" if task.type is TaskType.TRANSFER else "delete"
+    accepted = f"The {kind} has been accepted and a task has been created and queued for execution"
+    duplicate = f"A {kind} with this submission_id was accepted before"
     return {
-        "DATA_TYPE": "transfer_result",
+        "DATA_TYPE": f"{kind}_result",
         "code": "Accepted" if is_new else "Duplicate",
         "message": accepted if is_new else duplicate,
         "submission_id": task.submission_id,
@@ -95,7 +107,7 @@ def _accepted(task: Task, *, is_new: bool) -> Document:
 
 def get_task(call: Call) -> Document:
     """Answer GET task/ID."""
-    return _document(call, _task(call))
+    return document_of(call, own_task(call))
 
 
 def task_list(call: Call) -> Document:
@@ -104,7 +116,7 @@ def task_list(call: Call) -> Document:
     tasks = [task for task in call.site.tasks.of_owner(call.identity) if test(task)]
     tasks = ordered(tasks, call.query.get("orderby") or "request_time DESC", TASK_ORDERS)
     limit, offset = call.number("limit", DEFAULT_PAGE, LARGEST_PAGE), call.number("offset", 0)
-    page = [_document(call, task) for task in tasks[offset : offset + limit]]
+    page = [document_of(call, task) for task in tasks[offset : offset + limit]]
     return {
         "DATA_TYPE": "task_list",
         "DATA": page,
@@ -117,13 +129,17 @@ def task_list(call: Call) -> Document:
 
 def event_list(call: Call) -> Document:
     """Answer GET task/ID/event_list, newest first."""
-    task = _task(call)
-    limit, offset = call.number("limit", DEFAULT_PAGE, LARGEST_PAGE), call.number("offset", 0)
     text = call.query.get("filter", "")
     choices = {"": None, "is_error:1": True, "is_error:0": False}
     if text not in choices:
         raise BadRequest(f"Cannot filter events by {text!r}; use is_error:1 or is_error:0")
-    events, total = call.site.tasks.events(task.number, limit=limit, offset=offset, is_error=choices[text])
+    return events_of(call, own_task(call), is_error=choices[text])
+
+
+def events_of(call: Call, task: Task, *, is_error: bool | None) -> Document:
+    """Return a page of the events of a task; after 30 days there are none left."""
+    limit, offset = call.number("limit", DEFAULT_PAGE, LARGEST_PAGE), call.number("offset", 0)
+    events, total = call.site.tasks.events(task.number, limit=limit, offset=offset, is_error=is_error)
     return {
         "DATA_TYPE": "event_list",
         "DATA": [event_document(event) for event in events],
@@ -135,9 +151,13 @@ def event_list(call: Call) -> Document:
 
 
 def successful_transfers(call: Call) -> Document:
-    """Answer GET task/ID/successful_transfers; a task that is not over yet has none to tell."""
-    task = _task(call)
-    if task.status is Status.ACTIVE:
+    """Answer GET task/ID/successful_transfers."""
+    return successes_of(call, own_task(call))
+
+
+def successes_of(call: Call, task: Task) -> Document:
+    """Return a page of the files that a task has moved; one that is not over yet has none to tell."""
+    if not task.is_finished:
         message = f"Task '{task.task_id}' is still in progress, successful transfers are not yet available"
         raise BadRequest(message)
     return _marked(call, "successful_transfers", task, call.site.tasks.successes, successful_transfer_document)
@@ -145,12 +165,17 @@ def successful_transfers(call: Call) -> Document:
 
 def skipped_errors(call: Call) -> Document:
     """Answer GET task/ID/skipped_errors."""
-    return _marked(call, "skipped_errors", _task(call), call.site.tasks.skipped, skipped_error_document)
+    return skips_of(call, own_task(call))
+
+
+def skips_of(call: Call, task: Task) -> Document:
+    """Return a page of the paths that a task has given up."""
+    return _marked(call, "skipped_errors", task, call.site.tasks.skipped, skipped_error_document)
 
 
 def cancel(call: Call) -> Document:
     """Answer POST task/ID/cancel."""
-    canceled = call.site.engine.cancel(_task(call))
+    canceled = call.site.engine.cancel(own_task(call))
     code, message = {
         True: ("Canceled", "The task has been cancelled successfully."),
         False: ("TaskComplete", "The task completed before the cancel request was processed."),
@@ -161,8 +186,8 @@ def cancel(call: Call) -> Document:
 
 def update(call: Call) -> Document:
     """Answer PUT task/ID: label and deadline, only of a task that is not over [inferred: 400 otherwise]."""
-    task = _task(call)
-    changed = task.status is Status.ACTIVE
+    task = own_task(call)
+    changed = not task.is_finished
     label, deadline = read_label(call.body), read_deadline(call.body)
     if "label" in call.body:
         changed &= call.site.engine.set_label(task, label)
@@ -192,7 +217,8 @@ def _marked(
     }
 
 
-def _task(call: Call) -> Task:
+def own_task(call: Call) -> Task:
+    """Return the caller's task that the path names. Raises TaskNotFound."""
     asked = call.path["task"]
     found = call.site.tasks.find(call.identity, canonical_uuid(asked) or "")
     if found is None:
@@ -200,7 +226,8 @@ def _task(call: Call) -> Task:
     return found
 
 
-def _document(call: Call, task: Task) -> Document:
+def document_of(call: Call, task: Task) -> Document:
+    """Return the document of a task."""
     engine = call.site.engine
-    in_flight = engine.bytes_in_flight(task) if task.status is Status.ACTIVE else 0
+    in_flight = 0 if task.is_finished else engine.bytes_in_flight(task)
     return task_document(task, call.site.names, engine.phase(task), in_flight, call.site.policy)

@@ -1,0 +1,231 @@
+"""One round of work on a delete task. Symlinks are removed and never followed (contract section 3)."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+from collections import Counter
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from prefect_globus.emulator.collections.paths import child_path, path_parts
+from prefect_globus.emulator.tasks import faults
+from prefect_globus.emulator.tasks.faults import Fault
+from prefect_globus.emulator.tasks.journal import Journal
+from prefect_globus.emulator.tasks.model import FATAL_DELETE_CODES, Code, Event, Kind, Outcome, Result, Task, Work
+from prefect_globus.emulator.tasks.mover import Control, InterruptedMoveError
+from prefect_globus.emulator.tasks.worker import RoundEnd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from prefect_globus.emulator.collections.storage import Storage
+    from prefect_globus.emulator.tasks.store import TaskStore
+
+OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+WORK_PER_READ = 1000
+WILDCARDS = re.compile(r"[*?\[\]\\]")
+ESCAPED = re.compile(r"\\(.)")
+MISSING = (FileNotFoundError, NotADirectoryError)  # the latter for what would lie below a file
+
+
+class DeletionRound:
+    """One round of a delete task. Runs in a thread of its own; others reach it through its `Control` only.
+
+    What an item holds is counted, and the count is committed, before the first of it is removed. So the counters are
+    right however often the process is killed, and no file needs a record of its own.
+    """
+
+    def __init__(self, store: TaskStore, task: Task, storage: Storage, control: Control) -> None:
+        self._store = store
+        self._task = task
+        self._storage = storage
+        self._control = control
+        self._journal = Journal(store, task, control, control.policy)
+        self._faults = 0
+
+    def run(self) -> RoundEnd:
+        """Work through what is pending. Whatever happens, what was done is committed."""
+        if not self._task.started:
+            self._journal.started("Local Delete")
+        try:
+            for work in self._pending():
+                self._control.check()
+                self._try(work)
+                self._journal.commit_if_due()
+        except InterruptedMoveError:
+            return RoundEnd(self._faults, interrupted=True)
+        except Fault as fault:
+            return RoundEnd(self._faults, fatal=(fault.code, fault.message))
+        finally:
+            self._journal.commit()
+        return RoundEnd(self._faults)
+
+    def _pending(self) -> Iterator[Work]:
+        after = 0
+        while chunk := self._store.pending(self._task.number, after, WORK_PER_READ):
+            yield from chunk
+            after = chunk[-1].seq
+            self._journal.commit()  # so that what a wildcard has found is read next
+
+    def _try(self, work: Work) -> None:
+        """Do one piece of work, or note why not. Raises Fault if it is fatal."""
+        try:
+            self._do(work)
+        except Fault as fault:
+            self._note(work, fault)
+            if fault.code in FATAL_DELETE_CODES:
+                raise
+
+    def _do(self, work: Work) -> None:
+        try:
+            if work.kind is Kind.GLOB:
+                self._expand(work)
+            else:
+                self._delete(work)
+        except MISSING as error:
+            if not (work.is_decided or self._task.options.ignore_missing):
+                raise Fault(Code.FILE_NOT_FOUND, "No such file or directory", on_source=True) from error
+            self._done(work, work.size if work.is_decided else 1)
+        except OSError as error:
+            raise faults.fault_of(error, on_source=True) from error
+        except RecursionError as error:
+            raise Fault(Code.UNKNOWN, "Directories are nested too deeply", on_source=True) from error
+
+    def _note(self, work: Work, fault: Fault) -> None:
+        self._faults += 1
+        if self._faults <= self._control.policy.events_per_round or fault.code in FATAL_DELETE_CODES:
+            endpoint = self._task.source_endpoint
+            details = f"Error (delete)\nEndpoint: {endpoint}\nFile: {work.source_path}\nMessage: {fault.message}\n"
+            self._journal.event(Event(time.time(), fault.code, is_error=True, details=details, backs_off=True))
+
+    def _expand(self, work: Work) -> None:
+        """Find what the wildcards of an item match (contract section 3, interpret_globs)."""
+        *above, pattern = path_parts(work.source_path)
+        with self._storage.directory(tuple(above)) as directory:
+            names = sorted(name for name in os.listdir(directory) if is_text(name) and is_match(name, pattern))
+        if not names:
+            raise FileNotFoundError
+        directory_path = work.source_path.rstrip("/").rpartition("/")[0]
+        self._journal.found([Work(0, Kind.ITEM, child_path(directory_path, name), "") for name in names])
+        self._journal.result(
+            Result(work.seq, Kind.GLOB, Outcome.DONE), subtasks_total=len(names), subtasks_succeeded=1
+        )
+
+    def _delete(self, work: Work) -> None:
+        """Count what an item holds, then remove it."""
+        parts = path_parts(work.source_path)
+        if not parts:
+            raise Fault(Code.PERMISSION_DENIED, "The top of a collection cannot be deleted", on_source=True)
+        with self._storage.directory(parts[:-1]) as directory:
+            subtasks = work.size if work.is_decided else self._count(work, directory, parts[-1])
+            with suppress(FileNotFoundError):  # somebody else was faster
+                remove(directory, parts[-1], lambda: self._control.pause(self._control.policy.file_delay))
+        self._done(work, subtasks)
+
+    def _count(self, work: Work, directory: int, name: str) -> int:
+        """Commit what is to be removed of an item; return how many subtasks that is, the item's own among them."""
+        found = count(directory, name, self._control.check)
+        if found["directories"] and not self._task.options.recursive:
+            raise Fault(Code.IS_A_DIRECTORY, "Is a directory, and the deletion is not recursive", on_source=True)
+        subtasks = found.total()
+        result = Result(work.seq, work.kind, Outcome.DELETING, size=subtasks)
+        self._journal.result(result, subtasks_total=subtasks - 1, **found)
+        self._journal.commit()
+        return subtasks
+
+    def _done(self, work: Work, subtasks: int) -> None:
+        self._journal.result(Result(work.seq, work.kind, Outcome.DONE), subtasks_succeeded=subtasks)
+
+
+def is_match(name: str, pattern: str) -> bool:
+    r"""Tell whether a name matches a pattern of `*?[]`, in which a backslash takes a character for itself.
+
+    As in a shell, no wildcard stands for the dot that a name begins with [inferred].
+    """
+    if name.startswith(".") and not pattern.startswith("."):
+        return False
+    return fnmatchcase(name, ESCAPED.sub(lambda found: f"[{found[1]}]" if found[1] in "*?[" else found[1], pattern))
+
+
+def is_text(name: str) -> bool:
+    """Tell whether a name is valid UTF-8; JSON and the state can carry no other."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def has_wildcards(path: str) -> bool:
+    """Tell whether the last name of a path is a pattern."""
+    parts = path_parts(path)
+    return bool(parts) and WILDCARDS.search(parts[-1]) is not None
+
+
+def count(directory: int, name: str, check: Callable[[], None]) -> Counter[str]:
+    """Count what a name in an open directory holds, itself included: `files`, `symlinks`, `directories`.
+
+    Args:
+        directory: descriptor of the directory.
+        name: the name of a file, a symlink or a directory in it.
+        check: called for each directory; what it raises ends the counting.
+
+    Raises:
+        OSError: as the system says.
+    """
+    mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
+    if not stat.S_ISDIR(mode):
+        return Counter(symlinks=1) if stat.S_ISLNK(mode) else Counter(files=1)
+    check()
+    found = Counter(directories=1)
+    below = os.open(name, OPEN_DIRECTORY, dir_fd=directory)
+    try:
+        with os.scandir(below) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    found.update(count(below, entry.name, check))
+                else:
+                    found["symlinks" if entry.is_symlink() else "files"] += 1
+    finally:
+        os.close(below)
+    return found
+
+
+def remove(directory: int, name: str, check: Callable[[], None]) -> None:
+    """Remove a file, a symlink, or a directory with all that it holds, as far as the system lets us.
+
+    Each directory is opened by its name in the one above, so that a symlink put in its place leads nowhere.
+
+    Args:
+        directory: descriptor of the directory that holds it.
+        name: its name.
+        check: called before each removal; what it raises ends the removal.
+
+    Raises:
+        OSError: the first of those that were met, after everything else was removed.
+    """
+    check()
+    try:
+        below = os.open(name, OPEN_DIRECTORY, dir_fd=directory)
+    except OSError:
+        if stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+            raise
+        os.unlink(name, dir_fd=directory)
+        return
+    trouble = None
+    try:
+        for entry in os.listdir(below):
+            try:
+                with suppress(FileNotFoundError):  # somebody else was faster
+                    remove(below, entry, check)
+            except OSError as error:
+                trouble = trouble or error
+    finally:
+        os.close(below)
+    if trouble is not None:
+        raise trouble
+    os.rmdir(name, dir_fd=directory)
