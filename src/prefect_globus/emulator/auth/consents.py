@@ -25,12 +25,12 @@ ROOT = 0  # the parent of a consent that has none
 MISSING_DATA_ACCESS = "Missing required data_access consent"  # contract section 2
 
 TRANSFER_PATHS: tuple[Path, ...] = ((TRANSFER_ALL,),)
-# What a timer may go through. The first is what Timers names when a consent is missing (canned `inactive_gare`), the
-# second is what the SDK and the CLI ask for.
+# What a timer may go through. The first is what Timers names when a consent is missing, for it is what the SDK and the
+# CLI ask for, and can check. The last is what the canned `inactive_gare` names: an older action had a scope of its own.
 TIMER_PATHS: tuple[Path, ...] = (
-    (TRANSFER_ACTION, TRANSFER_ALL),
     (TIMER, TRANSFER_ALL),
     (TIMER, TRANSFER_ACTION, TRANSFER_ALL),
+    (TRANSFER_ACTION, TRANSFER_ALL),
 )
 
 
