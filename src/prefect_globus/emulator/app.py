@@ -13,12 +13,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from prefect_globus.emulator.access import LoopbackHost
-from prefect_globus.emulator.auth.grants import OAuthError
-from prefect_globus.emulator.auth.service import auth_routes
+from prefect_globus.emulator.auth.errors import OAuthError
+from prefect_globus.emulator.auth.service import AUTH, auth_routes
 from prefect_globus.emulator.errors import ApiError
 from prefect_globus.emulator.injection.middleware import FaultMiddleware
 from prefect_globus.emulator.injection.service import control_routes
 from prefect_globus.emulator.openapi import openapi_route
+from prefect_globus.emulator.timers.service import TIMERS
 from prefect_globus.emulator.transfer.service import TRANSFER
 from prefect_globus.emulator.web import error_document, error_response, json_response
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from prefect_globus.emulator.site import Site
 
-SERVICES = (TRANSFER,)
+SERVICES = (AUTH, TRANSFER, TIMERS)
 
 
 def build_app(site: Site) -> Starlette:
@@ -38,7 +39,9 @@ def build_app(site: Site) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await run_in_threadpool(site.engine.start)
+        await run_in_threadpool(site.scheduler.start)
         yield
+        await run_in_threadpool(site.scheduler.stop)
         await run_in_threadpool(site.engine.stop)
 
     app = Starlette(

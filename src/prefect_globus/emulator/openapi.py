@@ -24,14 +24,19 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 QUERY: dict[str, tuple[Schema, str]] = {
+    "all": ({"enum": ["0", "1", "true", "false"]}, "Whether to show the consents to other clients, too"),
+    "domains": (schemas.TEXT, "Domains of identity providers, joined by commas"),
     "filter": (schemas.TEXT, "Clauses `field:value` joined by `/`, all of which must hold"),
     "filter_fulltext": (schemas.TEXT, "Words of the name or the UUID of a collection"),
+    "ids": (schemas.TEXT, "UUIDs, joined by commas"),
+    "include": ({"enum": ["identity_provider"]}, "What to show besides"),
     "limit": (schemas.COUNT, "How many at most"),
     "marker": (schemas.COUNT, "The `next_marker` of the page before"),
     "offset": (schemas.COUNT, "How many to leave out"),
     "orderby": (schemas.TEXT, "Fields, each with ASC or DESC, joined by commas"),
     "path": (schemas.PATH, "A path in the collection; `/~/` is its top"),
     "show_hidden": ({"enum": ["0", "1", "true", "false"]}, "Whether to list names that begin with a dot"),
+    "usernames": (schemas.TEXT, "User names, joined by commas"),
 }
 
 
