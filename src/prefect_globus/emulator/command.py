@@ -14,6 +14,7 @@ import click
 from prefect_globus.emulator.app import build_app
 from prefect_globus.emulator.collections.model import CollectionSpec
 from prefect_globus.emulator.collections.registry import CollectionRegistry
+from prefect_globus.emulator.collections.shape import ShapeError, is_shape, parse_shape
 from prefect_globus.emulator.database import Database, StateError
 from prefect_globus.emulator.limits import Network
 from prefect_globus.emulator.process import state_file
@@ -40,7 +41,7 @@ class Wanted(NamedTuple):
 
     name: str
     uuid: str | None
-    folder: str
+    content: str
 
 
 @click.command()
@@ -51,7 +52,8 @@ class Wanted(NamedTuple):
     "collections",
     multiple=True,
     metavar="NAME[@UUID]=DIR",
-    help="Serve a folder as a collection. May be repeated. Default: those of the state file.",
+    help="Serve a folder as a collection, or a tree that is stored nowhere: NAME=synthetic:files=1000,dirs=10,size=1MiB"
+    " (also depth=, rate=, seed=). May be repeated. Default: those of the state file.",
 )
 @click.option(
     "--data-access",
@@ -119,16 +121,14 @@ def serve(
         registry.save(served)
         address = f"[{host}]" if ":" in host else host
         url = f"http://{address}:{listener.getsockname()[1]}"
-        server = Server(
-            build_app(Site.of(database, served, policy, credentials, network)), lambda: _announce(url, served)
-        )
+        server = Server(build_app(Site.of(database, served, policy, credentials, network)), lambda: _announce(url, served))
         if until_stdin_closes:
             stop_when_stdin_closes(server)
         server.run(sockets=[listener])
 
 
 def _announce(url: str, collections: Sequence[CollectionSpec]) -> None:
-    lines = [f"Globus emulator ready at {url}", *(f"  {one.name}  {one.uuid}  {one.folder}" for one in collections)]
+    lines = [f"Globus emulator ready at {url}", *(f"  {one.name}  {one.uuid}  {one.content}" for one in collections)]
     click.echo("\n".join(lines))
 
 
@@ -151,17 +151,28 @@ def _client(text: str | None) -> tuple[str, str] | None:
 
 
 def _wanted(text: str) -> Wanted:
-    head, equals, folder = text.partition("=")
+    head, equals, content = text.partition("=")
     name, at, identifier = head.partition("@")
-    if not (equals and name and folder):
+    if not (equals and name and content):
         raise Refusal(f"--collection {text!r} must be NAME=DIR or NAME@UUID=DIR.")
     known = canonical_uuid(identifier) if at else None
     if at and known is None:
         raise Refusal(f"--collection {text!r}: {identifier!r} is not a UUID. Leave it out to have one made.")
-    real = Path(folder).expanduser().resolve()
+    return Wanted(name, known, _content(text, content))
+
+
+def _content(text: str, content: str) -> str:
+    """Return what a collection is to hold: a shape as it is, a folder by its real path."""
+    if is_shape(content):
+        try:
+            parse_shape(content)
+        except ShapeError as error:
+            raise Refusal(f"--collection {text!r}: {error}") from error
+        return content
+    real = Path(content).expanduser().resolve()
     if not real.is_dir():
-        raise Refusal(f"--collection {text!r}: there is no folder {folder}. Make it first.")
-    return Wanted(name, known, str(real))
+        raise Refusal(f"--collection {text!r}: there is no folder {content}. Make it first.")
+    return str(real)
 
 
 def _served(wanted: Sequence[Wanted], recorded: Sequence[CollectionSpec]) -> list[CollectionSpec]:
@@ -171,20 +182,20 @@ def _served(wanted: Sequence[Wanted], recorded: Sequence[CollectionSpec]) -> lis
     """
     uuids = {one.name: one.uuid for one in recorded}
     asked: dict[str, CollectionSpec] = {}
-    for name, given, folder in wanted:
-        identifier = given or uuids.get(name) or str(uuid.uuid5(NAMESPACE, f"{name}\0{folder}"))
+    for name, given, content in wanted:
+        identifier = given or uuids.get(name) or str(uuid.uuid5(NAMESPACE, f"{name}\0{content}"))
         if name in asked:
             raise Refusal(f"Collection {name} is given twice. Give each collection a name of its own.")
         if name in uuids and uuids[name] != identifier:
             raise Refusal(f"Collection {name} has UUID {uuids[name]} in this state. Leave the UUID out.")
-        asked[name] = CollectionSpec(name, identifier, folder)
+        asked[name] = CollectionSpec(name, identifier, content)
     served = list(({one.name: one for one in recorded} | asked).values())
     if not served:
         raise Refusal("There is nothing to serve. Add --collection NAME=DIR.")
     for one in served:
-        if not Path(one.folder).is_dir():
+        if not is_shape(one.content) and not Path(one.content).is_dir():
             raise Refusal(
-                f"The folder of collection {one.name} is gone: {one.folder}. Give --collection {one.name}=DIR."
+                f"The folder of collection {one.name} is gone: {one.content}. Give --collection {one.name}=DIR."
             )
     if len({one.uuid for one in served}) < len(served):
         raise Refusal("Two collections have the same UUID. Give each collection a UUID of its own.")

@@ -142,7 +142,7 @@ def running_emulator(
     """Run an emulator for as long as the block lasts.
 
     Args:
-        collections: folders by name, or specs `NAME[@UUID]=DIR`.
+        collections: by name, folders or shapes such as `synthetic:files=1000,dirs=10`, or specs `NAME[@UUID]=DIR`.
         state: file that keeps its state; a temporary one if left out.
         time_scale: how many times shorter every wait of Globus is.
         client: id and secret of the only client that gets a token; any client does if left out.

@@ -13,13 +13,13 @@ class CollectionSpec:
     Attributes:
         name: its display name.
         uuid: its UUID, in canonical form.
-        folder: the folder that it shows, with symlinks resolved.
+        content: the folder that it shows, with symlinks resolved, or a shape such as `synthetic:files=10` (shape.py).
         data_access: whether a client needs the data_access consent for it (contract section 6).
     """
 
     name: str
     uuid: str
-    folder: str
+    content: str
     data_access: bool = False
 
 

@@ -20,14 +20,14 @@ class CollectionRegistry:
 
     def all(self) -> list[CollectionSpec]:
         """Return the collections that this state has served, in their order."""
-        found = self._database.rows("SELECT name, uuid, folder, data_access FROM collections ORDER BY rowid")
-        return [CollectionSpec(row["name"], row["uuid"], row["folder"], bool(row["data_access"])) for row in found]
+        found = self._database.rows("SELECT name, uuid, content, data_access FROM collections ORDER BY rowid")
+        return [CollectionSpec(row["name"], row["uuid"], row["content"], bool(row["data_access"])) for row in found]
 
     def save(self, collections: Sequence[CollectionSpec]) -> None:
         """Make `collections` the ones that are served from now on."""
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM collections")
             connection.executemany(
-                "INSERT INTO collections (name, uuid, folder, data_access) VALUES (?, ?, ?, ?)",
-                [(one.name, one.uuid, one.folder, one.data_access) for one in collections],
+                "INSERT INTO collections (name, uuid, content, data_access) VALUES (?, ?, ?, ?)",
+                [(one.name, one.uuid, one.content, one.data_access) for one in collections],
             )

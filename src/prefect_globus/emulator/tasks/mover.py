@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 import stat
 import threading
 import time
@@ -13,20 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from prefect_globus.emulator.tasks.model import Code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from prefect_globus.emulator.collections.storage import Source, Target, Writing
     from prefect_globus.emulator.tasks.model import Options, Policy, Work
-    from prefect_globus.emulator.collections.folder import Target
 
 CHUNK = 4 * 1024 * 1024
-SMALL = 64 * 1024
-OPEN_PART = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+SHORTEST_PAUSE = 0.002  # seconds: what a rate makes wait for less is made up for later
 LEVEL_EXISTS, LEVEL_SIZE, LEVEL_TIME, LEVEL_CHECKSUM = range(4)
 # External checksums are MD5 unless said otherwise (contract section 3). What Globus records for its own verification
 # is not known; we take the same. [inferred]
 DEFAULT_ALGORITHM = "MD5"
-COPY_RANGE: Callable[[int, int, int], int] | None = getattr(os, "copy_file_range", None)
-NO_COPY_RANGE = frozenset({errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF, errno.EPERM})
 
 
 class InterruptedMoveError(Exception):
@@ -48,6 +41,8 @@ class Control:
     def __init__(self, policy: Policy, expires_at: float, *, deadline_fixed: bool) -> None:
         self.policy = policy
         self.bytes_in_flight = 0
+        self._rate = policy.rate
+        self._busy_until = 0.0  # by the monotonic clock: when what was moved would have been moved at the rate
         self._expires_at = expires_at
         self._deadline_fixed = deadline_fixed
         self._deadline_lock = threading.Lock()
@@ -86,22 +81,24 @@ class Control:
             self._stop.wait(min(seconds, max(0.0, self._expires_at - time.time())))
         self.check()
 
+    def limit(self, *rates: int) -> None:
+        """Hold the lowest of these rates and the policy's, in bytes a second; 0 is no limit."""
+        self._rate = min((rate for rate in (self.policy.rate, *rates) if rate), default=0)
+
     def moved(self, count: int) -> None:
         """Note `count` more bytes of the file that is being moved, and hold the rate. Raises as `check`."""
         self.bytes_in_flight += count
-        self.pause(count / self.policy.rate if self.policy.rate else 0.0)
+        if self._rate:
+            now = time.monotonic()
+            self._busy_until = max(self._busy_until, now) + count / self._rate
+            if self._busy_until - now >= SHORTEST_PAUSE:
+                self.pause(self._busy_until - now)
+        self.check()
 
     @property
     def chunk(self) -> int:
         """How many bytes to move between two checks: a tenth of a second's worth where there is a rate."""
-        return min(CHUNK, max(4096, self.policy.rate // 10)) if self.policy.rate else CHUNK
-
-
-class Source(NamedTuple):
-    """An open regular file, as it was when it was opened."""
-
-    descriptor: int
-    status: os.stat_result
+        return min(CHUNK, max(1, self._rate // 10)) if self._rate else CHUNK
 
 
 class Comparison(NamedTuple):
@@ -123,7 +120,8 @@ class Digest:
 
     def __init__(self, algorithm: str) -> None:
         self.algorithm = algorithm
-        self._hash = hashlib.new(algorithm.replace("-", "").lower(), usedforsecurity=False)
+        self.hash_name = algorithm.replace("-", "").lower()
+        self._hash = hashlib.new(self.hash_name, usedforsecurity=False)
 
     def update(self, data: bytes) -> None:
         """Take in the next bytes."""
@@ -133,14 +131,19 @@ class Digest:
         """Return the checksum in lower case hexadecimal."""
         return self._hash.hexdigest()
 
-    def of_file(self, descriptor: int, control: Control) -> str:
-        """Return the checksum of a whole open file. Raises as `Control.check`."""
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        while data := os.read(descriptor, CHUNK):
-            self.update(data)
-            control.check()
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        return self.hexdigest()
+
+def checksum_of(source: Source, algorithm: str, control: Control) -> str:
+    """Return the checksum of a whole source, which is then at its beginning. Raises OSError, and as `Control.check`."""
+    digest = Digest(algorithm)
+    known = source.known_checksum(digest.hash_name)
+    if known is not None:
+        return known
+    source.rewind()
+    while data := source.read(CHUNK):
+        digest.update(data)
+        control.check()
+    source.rewind()
+    return digest.hexdigest()
 
 
 def known_algorithm(algorithm: str) -> bool:
@@ -162,16 +165,18 @@ class Mover:
 
     def compare(self, source: Source, target: Target) -> Comparison:
         """Tell whether a file has to be moved (contract section 3, sync_level). Raises OSError, and as `move`."""
-        level, there = self._options.sync_level, target.status
+        level, there, status = self._options.sync_level, target.there, source.status
         if level is None or there is None or not stat.S_ISREG(there.st_mode):
             return Comparison(differs=True)
         if level == LEVEL_EXISTS:
             return Comparison(differs=False)
         if level == LEVEL_TIME:
-            return Comparison(source.status.st_mtime_ns > there.st_mtime_ns)
-        if level == LEVEL_SIZE or source.status.st_size != there.st_size:
-            return Comparison(source.status.st_size != there.st_size)
-        return Comparison(not _is_same_content(source, target, self._control), there.st_size)
+            return Comparison(status.st_mtime_ns > there.st_mtime_ns)
+        if level == LEVEL_SIZE or status.st_size != there.st_size:
+            return Comparison(status.st_size != there.st_size)
+        with target.open() as found:
+            checksum = checksum_of(found, DEFAULT_ALGORITHM, self._control)
+        return Comparison(checksum_of(source, DEFAULT_ALGORITHM, self._control) != checksum, there.st_size)
 
     def move(self, source: Source, target: Target, work: Work) -> Moved:
         """Move one file.
@@ -181,90 +186,52 @@ class Mover:
             OSError: as the system says.
             InterruptedMoveError: if the task is to stop; nothing is left behind.
         """
+        writing = target.begin(self._part)
         try:
-            moved = self._write_part(source, target, work)
-            os.rename(self._part, target.name, src_dir_fd=target.directory, dst_dir_fd=target.directory)
+            moved = self._write(source, writing, work)
+            writing.finish(source.status.st_mtime_ns if self._options.preserve_timestamp else None)
         except BaseException:
-            remove_part(target.directory, self._part)
+            writing.abandon()
             raise
         return moved
 
-    def _write_part(self, source: Source, target: Target, work: Work) -> Moved:
-        digest = None
-        if self._options.verify_checksum or work.external_checksum is not None:
-            digest = Digest(work.checksum_algorithm or DEFAULT_ALGORITHM)
-        descriptor = os.open(self._part, OPEN_PART, 0o666, dir_fd=target.directory)
-        try:
-            written = _copy(source.descriptor, descriptor, source.status.st_size, digest, self._control)
-            if written != source.status.st_size:
-                raise MoveError(Code.FILE_SIZE_CHANGED, f"Expected {source.status.st_size} bytes, found {written}")
-            if digest is not None:
-                self._verify(digest, descriptor, work.external_checksum)
-            if self._options.preserve_timestamp:
-                os.utime(descriptor, ns=(source.status.st_atime_ns, source.status.st_mtime_ns))
-        finally:
-            os.close(descriptor)
-        return Moved(digest.hexdigest(), digest.algorithm) if digest else Moved()
+    def _write(self, source: Source, writing: Writing, work: Work) -> Moved:
+        if not self._options.verify_checksum and work.external_checksum is None:
+            self._copy(source, writing, None)
+            return Moved()
+        algorithm = work.checksum_algorithm or DEFAULT_ALGORITHM
+        digest = Digest(algorithm)
+        checksum = source.known_checksum(digest.hash_name)
+        self._copy(source, writing, digest if checksum is None else None)
+        if checksum is None:
+            checksum = digest.hexdigest()
+        self._verify(checksum, algorithm, writing, work.external_checksum)
+        return Moved(checksum, algorithm)
 
-    def _verify(self, digest: Digest, written: int, external_checksum: str | None) -> None:
-        checksum = digest.hexdigest()
+    def _copy(self, source: Source, writing: Writing, digest: Digest | None) -> None:
+        """Copy a file to its end, by way of the digest if there is one."""
+        size, written = source.status.st_size, 0
+        while written <= size:
+            wanted = min(self._control.chunk, size - written + 1)  # one more than there is, to see it grow
+            if digest is None:
+                count = writing.take(source, wanted)
+            else:
+                data = source.read(wanted)
+                digest.update(data)
+                writing.write(data)
+                count = len(data)
+            written += count
+            if count:
+                self._control.moved(count)
+            if count == 0 or (written == size and count < wanted):
+                break
+        if written != size:
+            raise MoveError(Code.FILE_SIZE_CHANGED, f"Expected {size} bytes, found {written}")
+
+    def _verify(self, checksum: str, algorithm: str, writing: Writing, external_checksum: str | None) -> None:
         if external_checksum is not None and checksum != external_checksum.lower():
             raise MoveError(Code.EXTERNAL_CHECKSUM_MISMATCH, f"Expected {external_checksum}, found {checksum}")
-        if self._options.verify_checksum:
-            there = Digest(digest.algorithm).of_file(written, self._control)
+        if self._options.verify_checksum and (written := writing.reread()) is not None:
+            there = checksum_of(written, algorithm, self._control)
             if there != checksum:
                 raise MoveError(Code.VERIFY_CHECKSUM, f"Read {checksum}, wrote {there}")
-
-
-def remove_part(directory: int, part: str) -> None:
-    """Remove the unfinished file of a task from a directory, if it is there."""
-    try:
-        os.unlink(part, dir_fd=directory)
-    except OSError:
-        return
-
-
-def _is_same_content(source: Source, target: Target, control: Control) -> bool:
-    descriptor = os.open(target.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=target.directory)
-    try:
-        there = Digest(DEFAULT_ALGORITHM).of_file(descriptor, control)
-    finally:
-        os.close(descriptor)
-    return Digest(DEFAULT_ALGORITHM).of_file(source.descriptor, control) == there
-
-
-def _copy(source: int, target: int, size: int, digest: Digest | None, control: Control) -> int:
-    """Copy a file to its end; return how many bytes that were, which is not `size` if it changed meanwhile."""
-    if digest is None and COPY_RANGE is not None and size > SMALL:
-        try:
-            return _copy_range(COPY_RANGE, source, target, size, control)
-        except OSError as error:
-            if error.errno not in NO_COPY_RANGE:
-                raise
-            os.ftruncate(target, 0)
-            os.lseek(source, 0, os.SEEK_SET)
-            os.lseek(target, 0, os.SEEK_SET)
-    written = 0
-    while written <= size and (data := os.read(source, min(control.chunk, size - written + 1))):
-        if digest:
-            digest.update(data)
-        _write_all(target, data)
-        written += len(data)
-        control.moved(len(data))
-    return written
-
-
-def _copy_range(
-    copy_range: Callable[[int, int, int], int], source: int, target: int, size: int, control: Control
-) -> int:
-    written = 0
-    while written <= size and (count := copy_range(source, target, min(control.chunk, size - written + 1))):
-        written += count
-        control.moved(count)
-    return written
-
-
-def _write_all(target: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(target, view) :]

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from prefect_globus.emulator.collections.model import part_name
+from prefect_globus.emulator.collections.paths import FORBIDDEN_CHARACTERS, child_path, path_parts
+from prefect_globus.emulator.queries import is_included
 from prefect_globus.emulator.tasks import faults
 from prefect_globus.emulator.tasks.faults import Fault
-from prefect_globus.emulator.queries import is_included
 from prefect_globus.emulator.tasks.journal import Journal
-from prefect_globus.emulator.collections.model import part_name
 from prefect_globus.emulator.tasks.model import Code, Event, Kind, Outcome, Policy, Result, Task, Work
-from prefect_globus.emulator.tasks.mover import Control, InterruptedMoveError, MoveError, Mover, Source, remove_part
-from prefect_globus.emulator.collections.paths import FORBIDDEN_CHARACTERS, Parts, child_path, path_parts
-from prefect_globus.emulator.collections.folder import Entry, Folder, Target, Visit
+from prefect_globus.emulator.tasks.mover import Control, InterruptedMoveError, MoveError, Mover
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from prefect_globus.emulator.collections.storage import Child, Source, Storage, Target
     from prefect_globus.emulator.tasks.store import TaskStore
 
 WORK_PER_READ = 1000
+KINDS = {"file": Kind.FILE, "dir": Kind.DIRECTORY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +39,21 @@ class RoundEnd:
 class Round:
     """One round of a task. Runs in a thread of its own; others reach it through its `Control` only."""
 
-    def __init__(self, store: TaskStore, task: Task, source: Folder, destination: Folder, control: Control) -> None:
+    def __init__(self, store: TaskStore, task: Task, source: Storage, destination: Storage, control: Control) -> None:
         self._store = store
         self._task = task
         self._control = control
         self._policy: Policy = control.policy
-        self._source = Visit(source)
-        self._destination = Visit(destination)
+        self._from = source
+        self._to = destination
+        self._source = source.visit()
+        self._destination = destination.visit()
         self._part = part_name(task.task_id)
         self._mover = Mover(task.options, self._part, control)
         self._journal = Journal(store, task, control, self._policy)
         self._faults = 0
         self._skipped = 0
+        control.limit(source.rate, destination.rate)
 
     def run(self) -> RoundEnd:
         """Work through what is pending. Whatever happens, what was done is committed."""
@@ -116,22 +119,17 @@ class Round:
 
     def _item(self, work: Work) -> None:
         """Look at a submitted item, or at a file that was found: what it is says what to do."""
-        parts = path_parts(work.source_path)
         try:
-            descriptor = self._source.open_source(parts)
+            source = self._source.open(path_parts(work.source_path))
         except OSError as error:
             raise faults.fault_of(error, on_source=True) from error
-        try:
-            source = Source(descriptor, os.fstat(descriptor))
-            if stat.S_ISDIR(source.status.st_mode):
-                _require(work.kind is Kind.ITEM and work.recursive is not False, Code.IS_A_DIRECTORY, "Is a directory")
-            else:
+        with source:
+            if not stat.S_ISDIR(source.status.st_mode):
                 _require(work.recursive is not True, Code.NOT_A_DIRECTORY, "Not a directory")
                 _require(stat.S_ISREG(source.status.st_mode), Code.UNKNOWN, "Not a regular file")
                 self._file(work, source)
                 return
-        finally:
-            os.close(descriptor)
+        _require(work.kind is Kind.ITEM and work.recursive is not False, Code.IS_A_DIRECTORY, "Is a directory")
         self._walk(work)
 
     def _file(self, work: Work, source: Source) -> None:
@@ -141,7 +139,8 @@ class Round:
             )
         self._control.pause(self._policy.file_delay)
         try:
-            target = self._destination.target(path_parts(work.destination_path))
+            look = self._task.options.sync_level is not None
+            target = self._destination.target(path_parts(work.destination_path), look=look)
             if not self._is_to_move(work, source, target):
                 return
             moved = self._mover.move(source, target, work)
@@ -176,16 +175,21 @@ class Round:
         parts = path_parts(work.source_path)
         self._refuse_walking_into_itself(work)
         try:
-            if self._task.options.recursive_symlinks == "copy" and self._source.folder.is_loop(parts):
+            if self._task.options.recursive_symlinks == "copy" and self._from.is_loop(parts):
                 raise Fault(Code.INVALID_SYMLINK, "Symlink leads back to a directory above", on_source=True)
-            entries = self._source.folder.scan(parts)
+            children = sorted(self._from.children(parts))
+            kinds = [self._kind(work, child) for child in children]
         except OSError as error:
             raise faults.fault_of(error, on_source=True) from error
         try:
-            self._destination.directory(path_parts(work.destination_path), create=True)
+            self._destination.make_directories(path_parts(work.destination_path))
         except OSError as error:
             raise faults.fault_of(error) from error
-        found = [child for entry in sorted(entries) if (child := self._child(work, entry)) is not None]
+        found = [
+            self._found(work, child, kind)
+            for child, kind in zip(children, kinds, strict=True)
+            if kind is not None and self._is_wanted(child.name, kind)
+        ]
         self._journal.found(found)
         self._journal.result(
             Result(work.seq, Kind.DIRECTORY, Outcome.DONE),
@@ -195,62 +199,49 @@ class Round:
             subtasks_succeeded=1,
         )
 
-    def _child(self, work: Work, entry: Entry) -> Work | None:
-        """Return the work that an entry of a directory is, or None if it is left out."""
-        kind = self._kind(entry)
-        rules = self._task.options.filter_rules or ()
-        if kind is None or not is_included(rules, entry.name, is_directory=kind is Kind.DIRECTORY):
-            return None
-        if any(character in entry.name for character in FORBIDDEN_CHARACTERS):
-            raise Fault(Code.INVALID_PATH_NAME, f"Invalid path name {entry.name!r}", on_source=True)
-        source = child_path(work.source_path, entry.name)
-        destination = child_path(work.destination_path, entry.name)
-        return Work(0, kind, source, destination)
-
-    def _kind(self, entry: Entry) -> Kind | None:
-        if entry.link is not None:
+    def _kind(self, work: Work, child: Child) -> Kind | None:
+        """Return the kind of work that a name in a directory is, or None for what nobody moves. Raises OSError."""
+        if child.type == "symlink":
             how = self._task.options.recursive_symlinks
-            if how == "ignore":
-                return None
-            if how == "keep":
-                return Kind.SYMLINK
-            return Kind.DIRECTORY if entry.type == "dir" else Kind.FILE
-        return {"file": Kind.FILE, "dir": Kind.DIRECTORY}.get(entry.type)
+            if how != "copy":
+                return Kind.SYMLINK if how == "keep" else None
+            behind = self._from.stat((*path_parts(work.source_path), child.name))
+            return Kind.DIRECTORY if behind.type == "dir" else Kind.FILE
+        return KINDS.get(child.type)
+
+    def _is_wanted(self, name: str, kind: Kind) -> bool:
+        rules = self._task.options.filter_rules
+        return not rules or is_included(rules, name, is_directory=kind is Kind.DIRECTORY)
+
+    def _found(self, work: Work, child: Child, kind: Kind) -> Work:
+        if any(character in child.name for character in FORBIDDEN_CHARACTERS):
+            raise Fault(Code.INVALID_PATH_NAME, f"Invalid path name {child.name!r}", on_source=True)
+        source = child_path(work.source_path, child.name)
+        return Work(0, kind, source, child_path(work.destination_path, child.name))
 
     def _refuse_walking_into_itself(self, work: Work) -> None:
         """Refuse a destination inside its own source, which would have no end."""
         if work.kind is not Kind.ITEM:
             return
         try:
-            source = self._source.folder.real_path(path_parts(work.source_path))
-            destination = self._destination.folder.real_path(path_parts(work.destination_path))
+            source = self._from.real_path(path_parts(work.source_path))
+            destination = self._to.real_path(path_parts(work.destination_path))
         except OSError as error:
             raise faults.fault_of(error) from error
-        if destination.startswith(f"{source.rstrip('/')}/"):
+        if source and destination and destination.startswith(f"{source.rstrip('/')}/"):
             raise Fault(Code.INVALID_PATH_NAME, "The destination is inside the source")
 
     def _keep_symlink(self, work: Work) -> None:
         """Make a symlink of the same text at the destination. It is not followed, so it need not lead anywhere."""
-        parts = path_parts(work.source_path)
         try:
-            text = self._read_link(parts)
+            text = self._source.read_link(path_parts(work.source_path))
         except OSError as error:
             raise faults.fault_of(error, on_source=True) from error
         try:
-            self._write_link(text, path_parts(work.destination_path))
+            self._destination.make_link(path_parts(work.destination_path), text, self._part)
         except OSError as error:
             raise faults.fault_of(error) from error
         self._journal.result(Result(work.seq, Kind.SYMLINK, Outcome.DONE), symlinks=1, subtasks_succeeded=1)
-
-    def _read_link(self, parts: Parts) -> str:
-        _require(bool(parts), Code.INVALID_SYMLINK, "Not a symlink")
-        return os.readlink(parts[-1], dir_fd=self._source.directory(parts[:-1]))
-
-    def _write_link(self, text: str, parts: Parts) -> None:
-        target = self._destination.link_target(parts)
-        remove_part(target.directory, self._part)
-        os.symlink(text, self._part, dir_fd=target.directory)
-        os.rename(self._part, target.name, src_dir_fd=target.directory, dst_dir_fd=target.directory)
 
 
 def _require(condition: bool, code: str, message: str) -> None:

@@ -12,7 +12,7 @@ from prefect_globus.emulator.queries import timestamp
 if TYPE_CHECKING:
     import os
 
-    from prefect_globus.emulator.collections.folder import Entry
+    from prefect_globus.emulator.collections.storage import Entry
 
 Document = dict[str, Any]
 

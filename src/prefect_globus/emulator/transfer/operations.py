@@ -6,7 +6,7 @@ import errno
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from prefect_globus.emulator.collections.folder import Entry, ListingTooLargeError
+from prefect_globus.emulator.collections.storage import Entry, ListingTooLargeError
 from prefect_globus.emulator.collections.paths import path_parts, path_problem
 from prefect_globus.emulator.errors import ApiError, BadRequest
 from prefect_globus.emulator.identities import OWNER_ID

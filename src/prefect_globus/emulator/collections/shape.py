@@ -1,0 +1,192 @@
+"""The shape of a tree that is stored nowhere, such as `synthetic:files=1000000,dirs=1000,size=1MiB`.
+
+The same text gives the same names, sizes and times on every machine. Nothing of the tree is kept in memory: what a
+directory holds, and whether a path exists, is arithmetic.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from prefect_globus.emulator.collections.paths import Parts
+
+PREFIX = "synthetic:"
+MOST = 10**12  # files, or directories
+DEEPEST = 100
+LARGEST = 2**60  # bytes of a file
+UNITS = {"": 1, "B": 1}
+UNITS |= {f"{letter}B": 1000**power for power, letter in enumerate("kMGTP", 1)}
+UNITS |= {f"{letter}iB": 1024**power for power, letter in enumerate("KMGTP", 1)}
+NUMBER = re.compile(r"\d{1,19}", re.ASCII)
+AMOUNT = re.compile(r"(\d{1,19}(?:\.\d{1,6})?) ?([A-Za-z]*)", re.ASCII)
+EXAMPLE = "Write it as synthetic:files=1000000,dirs=1000,size=1MiB."
+NEWEST = 1_700_000_000  # seconds since the epoch: the time of the directories; the files are up to a year older
+YEAR = 365 * 24 * 3600
+
+
+class ShapeError(ValueError):
+    """The text is not that of a shape; the message says what to do."""
+
+
+class File(NamedTuple):
+    """A file, by its number in the order of the whole tree, from 0."""
+
+    number: int
+
+
+class Directory(NamedTuple):
+    """A directory, by how many levels of directories are below it, and the first leaf that is below it or is it."""
+
+    level: int
+    leaf: int
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Files of one size, spread evenly over the leaves of a tree of directories.
+
+    Attributes:
+        files: how many files there are.
+        dirs: how many directories hold them; 0 puts them all at the top.
+        depth: how many directories lead to each file.
+        size: bytes of each file.
+        rate: bytes a second that a task may move to or from the tree, 0 for no limit.
+        seed: what else the bytes and times of the files depend on.
+    """
+
+    files: int
+    dirs: int = 0
+    depth: int = 1
+    size: int = 0
+    rate: int = 0
+    seed: int = 0
+
+    @cached_property
+    def top(self) -> Directory:
+        """The top of the tree."""
+        return Directory(self.depth if self.dirs else 0, 0)
+
+    @cached_property
+    def _leaves(self) -> int:
+        return max(self.dirs, 1)
+
+    @cached_property
+    def _fanout(self) -> int:
+        """How many directories a directory holds, the last of its level excepted: the fewest that are enough."""
+        fanout = max(int(self._leaves ** (1 / self.depth)) - 1, 1)
+        while fanout**self.depth < self._leaves:
+            fanout += 1
+        return fanout
+
+    @cached_property
+    def _directory_digits(self) -> int:
+        return len(str(self._fanout - 1))
+
+    @cached_property
+    def _file_digits(self) -> int:
+        return len(str(max(self.file_count(self.top._replace(level=0)) - 1, 0)))
+
+    def find(self, parts: Parts) -> File | Directory:
+        """Return what is at a path.
+
+        Raises:
+            FileNotFoundError: if nothing is.
+            NotADirectoryError: if a file is on the way.
+        """
+        here: File | Directory = self.top
+        for part in parts:
+            if isinstance(here, File):
+                raise NotADirectoryError(errno.ENOTDIR, "Not a directory")
+            here = self.child(here, part)
+        return here
+
+    def child(self, parent: Directory, name: str) -> File | Directory:
+        """Return what has a name in a directory. Raises FileNotFoundError."""
+        letter, digits = name[:1], name[1:]
+        expected = self._directory_digits if parent.level else self._file_digits
+        if letter == ("d" if parent.level else "f") and len(digits) == expected and digits.isascii():
+            if digits.isdigit() and (index := int(digits)) < self.count(parent):
+                return self._directory(parent, index) if parent.level else File(self.first_file(parent) + index)
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    def count(self, parent: Directory) -> int:
+        """Return how many entries a directory has."""
+        if not parent.level:
+            return self.file_count(parent)
+        below = self._span(parent.level - 1)
+        end = min(parent.leaf + self._span(parent.level), self._leaves)
+        return -(-(end - parent.leaf) // below)
+
+    def file_count(self, leaf: Directory) -> int:
+        """Return how many files a leaf has: the first ones have one more, where they cannot all have as many."""
+        each, more = divmod(self.files, self._leaves)
+        return each + (leaf.leaf < more)
+
+    def names(self, parent: Directory) -> list[str]:
+        """Return the names in a directory, in order."""
+        if parent.level:
+            return [f"d{index:0{self._directory_digits}}" for index in range(self.count(parent))]
+        return [f"f{index:0{self._file_digits}}" for index in range(self.count(parent))]
+
+    def mtime(self, file: File) -> int:
+        """Return when a file was last modified, in seconds since the epoch."""
+        return NEWEST - (file.number * 7919 + self.seed * 104_729) % YEAR
+
+    def first_file(self, leaf: Directory) -> int:
+        """Return the number of the first file of a leaf."""
+        each, more = divmod(self.files, self._leaves)
+        return leaf.leaf * each + min(leaf.leaf, more)
+
+    def _directory(self, parent: Directory, index: int) -> Directory:
+        return Directory(parent.level - 1, parent.leaf + index * self._span(parent.level - 1))
+
+    def _span(self, level: int) -> int:
+        """Return how many leaves are below a directory of a level, the last of its level excepted."""
+        return int(self._fanout**level)
+
+
+def is_shape(text: str) -> bool:
+    """Tell whether a text is meant to be that of a shape."""
+    return text.startswith(PREFIX)
+
+
+def parse_shape(text: str) -> Shape:
+    """Return the shape that a text such as `synthetic:files=10,dirs=2` describes. Raises ShapeError."""
+    known = [one.name for one in fields(Shape)]
+    values: dict[str, int] = {}
+    for part in text.removeprefix(PREFIX).split(","):
+        name, equals, value = part.strip().partition("=")
+        if not equals or name not in known:
+            raise ShapeError(f"{part.strip()!r} is none of {'=, '.join(known)}=. {EXAMPLE}")
+        if name in values:
+            raise ShapeError(f"{name!r} is given twice. {EXAMPLE}")
+        values[name] = _amount(name, value) if name in ("size", "rate") else _number(name, value)
+    if "files" not in values:
+        raise ShapeError(f"It must say how many files there are. {EXAMPLE}")
+    if not 1 <= values.get("depth", 1) <= DEEPEST:
+        raise ShapeError(f"'depth' must be from 1 to {DEEPEST}.")
+    if values["files"] > MOST or values.get("dirs", 0) > MOST:
+        raise ShapeError(f"There can be at most {MOST} files and directories.")
+    return Shape(**values)
+
+
+def _number(name: str, text: str) -> int:
+    if not NUMBER.fullmatch(text):
+        raise ShapeError(f"{name!r} must be a whole number, not {text!r}. {EXAMPLE}")
+    return int(text)
+
+
+def _amount(name: str, text: str) -> int:
+    """Return a number of bytes, such as `10`, `500kB`, `1MiB` or `1.5GiB`."""
+    found = AMOUNT.fullmatch(text)
+    if found is None or found[2] not in UNITS:
+        raise ShapeError(f"{name!r} must be bytes such as 10, 500kB or 1MiB, not {text!r}.")
+    amount = round(float(found[1]) * UNITS[found[2]]) if "." in found[1] else int(found[1]) * UNITS[found[2]]
+    if amount > LARGEST:
+        raise ShapeError(f"{name!r} must be at most {LARGEST} bytes, not {text!r}.")
+    return amount
