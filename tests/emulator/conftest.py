@@ -11,9 +11,9 @@ from typing import Any
 import globus_sdk
 import pytest
 import requests
-from support.cli import GlobusCli
 
 from prefect_globus.emulator.process import Emulator, running_emulator
+from support.cli import GlobusCli
 
 TRANSFER_SCOPE = "urn:globus:auth:scope:transfer.api.globus.org:all"
 SCALE = 200.0

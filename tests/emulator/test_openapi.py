@@ -50,7 +50,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         (root / "source" / "folder").mkdir()
         (root / "source" / "file").write_bytes(b"content")
         yield running
-        assert running.complaints() == ""
+        assert running.complaints() == []
 
 
 @pytest.fixture(scope="module")

@@ -84,7 +84,7 @@ def _security(service: Service) -> Document:
 
 def _operation(service: Service, operation: Operation) -> Document:
     document: Document = {
-        "operationId": f"{operation.handle.__module__.rpartition('.')[2]}.{operation.handle.__name__}",
+        "operationId": f"{service.name}.{operation.handle.__name__}",
         "summary": (operation.handle.__doc__ or "").partition("\n")[0],
         "tags": [service.name],
         "security": [{service.name: []}],

@@ -33,7 +33,7 @@ REQUEST_ID_ALPHABET = string.ascii_letters + string.digits
 
 Document = dict[str, Any]
 
-STATUSES = {"Accepted": 202}  # by code of an answer; any other is 200 (contract section 3)
+STATUSES = {"Accepted": 202}  # by code of an answer; any other has the status of its operation (contract section 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,7 @@ class Operation(NamedTuple):
         query: the names of its query parameters, which openapi.py describes.
         body: the name of the schema of its body in schemas.py, or None if it takes none.
         answer: the name of the schema of its answer in schemas.py, or None if it is any object.
+        status: the HTTP status of its answer, unless the `code` of that says otherwise.
     """
 
     method: str
@@ -87,6 +88,7 @@ class Operation(NamedTuple):
     query: tuple[str, ...] = ()
     body: str | None = None
     answer: str | None = None
+    status: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ class Service:
             document = operation.handle(call)
             if "code" in document:
                 document = document | {"request_id": request_id(), "resource": request.url.path}
-            return json_response(document, STATUSES.get(document.get("code", ""), 200))
+            return json_response(document, STATUSES.get(document.get("code", ""), operation.status))
 
         return Route(operation.path, endpoint, methods=[operation.method])
 
