@@ -85,7 +85,12 @@ def error_document(error: ApiError, _: str) -> Document:
 
 def timestamp(seconds: float | None) -> str | None:
     """Return a moment as Timers writes it: UTC, with fractions of a second."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
+    return None if seconds is None else moment(seconds).isoformat()
+
+
+def moment(seconds: float) -> datetime:
+    """Return a moment as documents tell it, which is to the microsecond."""
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _common(view: TimerView) -> Document:

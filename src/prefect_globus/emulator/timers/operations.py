@@ -9,7 +9,7 @@ import orjson
 
 from prefect_globus.emulator.errors import ApiError
 from prefect_globus.emulator.tasks.submission import canonical_uuid
-from prefect_globus.emulator.timers.documents import ResultPage, RunView, TimerView, job_document, timer_document
+from prefect_globus.emulator.timers.documents import ResultPage, RunView, TimerView, job_document, moment, timer_document
 from prefect_globus.emulator.timers.model import Document, Run, Status, Timer
 from prefect_globus.emulator.timers.requests import (
     InvalidRequest,
@@ -145,12 +145,12 @@ def _timer(call: Call) -> Timer:
 
 def _matches(timer: Timer, query: ListQuery) -> bool:
     status = "active" if timer.status in ACTIVE else timer.status
-    after, before = query.submitted_after, query.submitted_before
+    after, before, submitted_at = query.submitted_after, query.submitted_before, moment(timer.submitted_at)
     return (
         status in query.statuses
         and query.filter_name.lower() in (timer.spec.name or "").lower()
-        and (after is None or timer.submitted_at > after.timestamp())
-        and (before is None or timer.submitted_at < before.timestamp())
+        and (after is None or submitted_at > after)
+        and (before is None or submitted_at < before)
     )
 
 
