@@ -23,6 +23,8 @@ PAGE_SECONDS = 3600
 CODE_SECONDS = 600
 LONGEST_VALUE = 20_000  # characters of one parameter
 CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # 32 bytes in base64url (RFC 7636, section 4.2)
+# globus-sdk puts it together like this if the URL of the service ends without a slash
+CODE_PAGE = re.compile(r"(http://[^/@]+:[0-9]+)(v2/web/auth-code)")
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -64,9 +66,14 @@ class LoginRequest(NamedTuple):
     label: str | None
     message: str | None
 
+    @property
+    def destination(self) -> str:
+        """Where `redirect_uri` means to go."""
+        return CODE_PAGE.sub(r"\1/\2", self.redirect_uri)
+
     def back(self, **parameters: str) -> str:
         """Return the address that takes the user back to the client, with its state."""
-        parts = urlsplit(self.redirect_uri)
+        parts = urlsplit(self.destination)
         query = [*parse_qsl(parts.query, keep_blank_values=True), *parameters.items()]
         if self.state is not None:
             query.append(("state", self.state))
@@ -92,15 +99,9 @@ def read_login(query: Mapping[str, str]) -> LoginRequest:
     for name, value in query.items():
         if len(value) > LONGEST_VALUE:
             raise LoginError(f"{name} is too long.")
-    redirect_uri = query.get("redirect_uri", "")
-    if not _is_local(redirect_uri):
-        raise LoginError(
-            "redirect_uri must be an http address of this machine: http://localhost, http://127.0.0.1 or http://[::1], "
-            "with any port and path."
-        )
-    return LoginRequest(
+    request = LoginRequest(
         client_id=query.get("client_id", ""),
-        redirect_uri=redirect_uri,
+        redirect_uri=query.get("redirect_uri", ""),
         scope=query.get("scope", ""),
         state=query.get("state"),
         challenge=query.get("code_challenge") or None,
@@ -109,6 +110,12 @@ def read_login(query: Mapping[str, str]) -> LoginRequest:
         label=query.get("prefill_named_grant") or None,
         message=query.get("session_message") or None,
     )
+    if not _is_local(request.destination):
+        raise LoginError(
+            "redirect_uri must be an http address of this machine: http://localhost, http://127.0.0.1 or http://[::1], "
+            "with any port and path."
+        )
+    return request
 
 
 def check_login(request: LoginRequest, query: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from prefect_globus.emulator.auth.scopes import Scope
     from prefect_globus.emulator.site import Site
 
+WEB_ADDRESS = re.compile(r"https?://[^\s]+")
 SEE_OTHER = 303
 BAD_REQUEST = 400
 FORBIDDEN = 403
@@ -123,7 +125,7 @@ def _consent_page(call: PageCall, request: LoginRequest, username: str, wrong: s
         ticket=call.site.logins.open_page(request),
         username=username,
         wrong=wrong,
-        destination=urlsplit(request.redirect_uri)._replace(query="").geturl(),
+        destination=urlsplit(request.destination)._replace(query="").geturl(),
     )
 
 
@@ -144,7 +146,7 @@ def show_code(call: PageCall) -> Response:
 def logout(call: PageCall) -> Response:
     """Answer GET /v2/web/logout. There is no session in the browser to end."""
     link = call.fields.get("redirect_uri", "")
-    is_link = urlsplit(link).scheme in ("http", "https")
+    is_link = WEB_ADDRESS.fullmatch(link) is not None
     return page(
         "message.html",
         heading="You are logged out",
