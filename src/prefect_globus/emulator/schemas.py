@@ -103,6 +103,28 @@ TASK_FIELDS: dict[str, Schema] = (
     | {"fatal_error": nullable(OBJECT), "filter_rules": nullable(listing(OBJECT))}
 )
 
+PAUSABLE = (
+    "pause_ls pause_mkdir pause_symlink pause_rename "
+    "pause_task_delete pause_task_transfer_write pause_task_transfer_read"
+)
+PAUSE_RULE: dict[str, Schema] = {
+    **each(UUID, "id endpoint_id"),
+    "identity_id": nullable(UUID),
+    "message": TEXT,
+    "endpoint_display_name": nullable(TEXT),
+    "start_time": nullable(TIME),
+    "modified_time": TIME,
+    **each(FLAG, PAUSABLE),
+}
+MANAGED_TASK_FIELDS: dict[str, Schema] = TASK_FIELDS | each(
+    nullable(TEXT),
+    "owner_string source_local_user source_local_user_status source_host_endpoint source_host_endpoint_id "
+    "source_host_endpoint_display_name source_host_path source_mapped_collection_id "
+    "source_mapped_collection_display_name destination_local_user destination_local_user_status "
+    "destination_host_endpoint destination_host_endpoint_id destination_host_endpoint_display_name "
+    "destination_host_path destination_mapped_collection_id destination_mapped_collection_display_name",
+)
+
 ANSWERS: dict[str, Schema] = {
     "endpoint": {
         "type": "object",
@@ -137,6 +159,25 @@ ANSWERS: dict[str, Schema] = {
     "delete_result": answer("delete_result", **SUBMITTED),
     "task": answer("task", **TASK_FIELDS),
     "task_list": page("task_list", "task"),
+    "managed_task": answer("task", **MANAGED_TASK_FIELDS),
+    "managed_task_list": answer(
+        "task_list", DATA=listing(ref("managed_task")), has_next_page=FLAG, last_key=nullable(TEXT)
+    ),
+    "pause_rule": answer(
+        "pause_rule", **PAUSE_RULE, modified_by_id=UUID, **each(FLAG, "created_by_host_manager editable")
+    ),
+    "pause_rule_limited": answer("pause_rule_limited", **PAUSE_RULE),
+    "pause_rule_list": answer("pause_rule_list", DATA=listing(ref("pause_rule"))),
+    "effective_pause_rule_list": answer("pause_rule_list", DATA=listing(ref("pause_rule_limited"))),
+    "pause_info_limited": answer(
+        "pause_info_limited",
+        pause_rules=listing(ref("pause_rule_limited")),
+        **each(
+            nullable(TEXT),
+            "source_pause_message source_pause_message_share destination_pause_message destination_pause_message_share",
+        ),
+    ),
+    "admin_cancel": answer("admin_cancel", id=COUNT, message=TEXT, task_id_list=listing(UUID), done=FLAG),
     "event": answer("event", is_error=FLAG, time=TIME, **each(TEXT, "code description details")),
     "event_list": page("event_list", "event"),
     "successful_transfer": answer(
@@ -178,6 +219,9 @@ TRANSFER_OPTIONS: dict[str, Schema] = {
     **each(nullable(TEXT), "source_local_user destination_local_user"),
 }
 
+TASK_IDS = listing(UUID) | {"minItems": 1}
+MESSAGE = TEXT | {"minLength": 1}
+
 BODIES: dict[str, Schema] = {
     "mkdir": request("mkdir", ("path",), path=PATH, local_user=nullable(TEXT)),
     "rename": request("rename", ("old_path", "new_path"), **each(PATH, "old_path new_path"), local_user=nullable(TEXT)),
@@ -215,5 +259,20 @@ BODIES: dict[str, Schema] = {
         **each(nullable(FLAG), "recursive ignore_missing interpret_globs"),
         local_user=nullable(TEXT),
     ),
+    "pause_rule": request(
+        "pause_rule",
+        ("endpoint_id", "message"),
+        endpoint_id=UUID,
+        identity_id=nullable(UUID),
+        message=MESSAGE,
+        start_time=nullable(GIVEN_TIME),
+        **each(FLAG, PAUSABLE),
+    ),
+    "pause_rule_update": request(
+        "pause_rule", (), message=TEXT, start_time=nullable(GIVEN_TIME), **each(FLAG, PAUSABLE)
+    ),
+    "admin_cancel": request("admin_cancel", ("task_id_list", "message"), task_id_list=TASK_IDS, message=MESSAGE),
+    "admin_pause": request("admin_pause", ("task_id_list", "message"), task_id_list=TASK_IDS, message=MESSAGE),
+    "admin_resume": request("admin_resume", ("task_id_list",), task_id_list=TASK_IDS),
     "task": request("task", label=TASK_REQUEST["label"], deadline=nullable(GIVEN_TIME)),
 }

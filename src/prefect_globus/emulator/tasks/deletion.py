@@ -106,14 +106,12 @@ class DeletionRound:
         """Find what the wildcards of an item match (contract section 3, interpret_globs)."""
         *above, pattern = path_parts(work.source_path)
         with self._storage.directory(tuple(above)) as directory:
-            names = sorted(name for name in os.listdir(directory) if is_text(name) and is_match(name, pattern))
+            names = sorted(name for name in names_in(directory) if is_text(name) and is_match(name, pattern))
         if not names:
             raise FileNotFoundError
         directory_path = work.source_path.rstrip("/").rpartition("/")[0]
         self._journal.found([Work(0, Kind.ITEM, child_path(directory_path, name), "") for name in names])
-        self._journal.result(
-            Result(work.seq, Kind.GLOB, Outcome.DONE), subtasks_total=len(names), subtasks_succeeded=1
-        )
+        self._journal.result(Result(work.seq, Kind.GLOB, Outcome.DONE), subtasks_total=len(names), subtasks_succeeded=1)
 
     def _delete(self, work: Work) -> None:
         """Count what an item holds, then remove it."""
@@ -139,6 +137,12 @@ class DeletionRound:
 
     def _done(self, work: Work, subtasks: int) -> None:
         self._journal.result(Result(work.seq, work.kind, Outcome.DONE), subtasks_succeeded=subtasks)
+
+
+def names_in(directory: int) -> list[str]:
+    """Return the names in an open directory. Raises OSError."""
+    with os.scandir(directory) as entries:
+        return [entry.name for entry in entries]
 
 
 def is_match(name: str, pattern: str) -> bool:
@@ -218,10 +222,10 @@ def remove(directory: int, name: str, check: Callable[[], None]) -> None:
         return
     trouble = None
     try:
-        for entry in os.listdir(below):
+        for inner in names_in(below):
             try:
                 with suppress(FileNotFoundError):  # somebody else was faster
-                    remove(below, entry, check)
+                    remove(below, inner, check)
             except OSError as error:
                 trouble = trouble or error
     finally:

@@ -15,7 +15,7 @@ from prefect_globus.emulator.errors import TooManyPendingJobs
 from prefect_globus.emulator.tasks.deletion import DeletionRound
 from prefect_globus.emulator.tasks.history import NEVER, History
 from prefect_globus.emulator.tasks.life import Life, Slot
-from prefect_globus.emulator.tasks.model import Code, Event, Phase, Policy, Status, Submission, Task, Trouble
+from prefect_globus.emulator.tasks.model import Code, Event, Phase, Policy, Submission, Task, Trouble
 from prefect_globus.emulator.tasks.worker import Round, RoundEnd
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Engine:
         """Cancel a task; return True if it is canceled, False if it had ended, None if it has yet to stop."""
         if not self.request_cancel(task):
             return False
-        self._wait_until(task, lambda slot: False)
+        self._wait_until(task)
         ended = self._store.get(task.number)
         return ended.fatal_code == Code.CANCELED if ended.is_finished else None
 
@@ -183,7 +183,7 @@ class Engine:
         """Let the deadline of a task have passed; return False if it had ended before."""
         if not self.set_deadline(task, time.time()):
             return False
-        self._wait_until(task, lambda slot: False)
+        self._wait_until(task)
         return True
 
     def set_deadline(self, task: Task, deadline: float) -> bool:
@@ -217,13 +217,13 @@ class Engine:
             slot = self._slots.get(task.number)
             return slot.control.bytes_in_flight if slot else 0
 
-    def _wait_until(self, task: Task, test: Callable[[Slot], bool]) -> None:
+    def _wait_until(self, task: Task, test: Callable[[Slot], bool] | None = None) -> None:
         """Wait a while until a task has ended, or is as wanted."""
         with self._changed:
 
             def is_there() -> bool:
                 slot = self._slots.get(task.number)
-                return slot is None or test(slot)
+                return slot is None or (test is not None and test(slot))
 
             self._changed.wait_for(is_there, PATIENCE)
 

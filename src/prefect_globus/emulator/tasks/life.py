@@ -1,4 +1,4 @@
-"""What can happen to an unfinished task: each change is written to the state first, then to what the engine remembers."""
+"""What can happen to an unfinished task: each change is written to the state, then to what the engine remembers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pause rules: what an activity manager holds on a collection, for everybody or for one identity (contract section 4)."""
+"""Pause rules: what a manager holds on a collection, for everybody or for one identity (contract section 4)."""
 
 from __future__ import annotations
 
@@ -124,4 +124,5 @@ class PauseRules:
 
 
 def _rule(row: sqlite3.Row) -> PauseRule:
-    return PauseRule(**{name: row[name] for name in row.keys() if name != "paused"}, paused=frozenset(orjson.loads(row["paused"])))
+    columns = dict(row) | {"paused": frozenset(orjson.loads(row["paused"]))}
+    return PauseRule(**columns)

@@ -43,7 +43,9 @@ SET_RESULT = """UPDATE work SET kind = ?, outcome = ?, size = ?, checksum = ?,
     checksum_algorithm = COALESCE(?, checksum_algorithm), error_code = ?, error_details = ?, error_time = ?
     WHERE task = ? AND seq = ?"""
 ADD_EVENT = "INSERT INTO events (task, time, code, is_error, details, backs_off) VALUES (?, ?, ?, ?, ?, ?)"
-WORK_COLUMNS = "seq, kind, source_path, destination_path, recursive, external_checksum, checksum_algorithm, outcome, size"
+WORK_COLUMNS = (
+    "seq, kind, source_path, destination_path, recursive, external_checksum, checksum_algorithm, outcome, size"
+)
 UNFINISHED_WORK = "outcome IN ('pending', 'moving', 'deleting')"
 HISTORY_PER_COMMIT = 20_000
 
@@ -245,6 +247,17 @@ class TaskStore:
             "SELECT * FROM work WHERE task = ? AND seq > ? AND outcome = 'skipped' ORDER BY seq LIMIT ?",
             (number, after, limit),
         )
+
+    def add_admin_cancel(self, message: str, task_ids: Sequence[str]) -> int:
+        """Note that an activity manager cancels tasks; return the number by which that is asked about."""
+        with self._database.transaction() as connection:
+            query = "INSERT INTO admin_cancels (message, task_ids) VALUES (?, ?)"
+            return connection.execute(query, (message, orjson.dumps(task_ids).decode())).lastrowid or 0
+
+    def admin_cancel(self, number: int) -> tuple[str, list[str]] | None:
+        """Return what an activity manager said, and the tasks that were to be canceled."""
+        found = self._database.rows("SELECT message, task_ids FROM admin_cancels WHERE id = ?", (number,))
+        return (found[0]["message"], orjson.loads(found[0]["task_ids"])) if found else None
 
     def oldest_history(self) -> float | None:
         """Return when the oldest task ended of those whose history is still there, or None."""

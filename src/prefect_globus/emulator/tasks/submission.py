@@ -7,12 +7,12 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from prefect_globus.emulator.collections.paths import path_problem
 from prefect_globus.emulator.errors import BadRequest
 from prefect_globus.emulator.queries import parse_time
 from prefect_globus.emulator.tasks.deletion import has_wildcards
 from prefect_globus.emulator.tasks.model import FilterRule, Item, Kind, Options, Submission, TaskType
 from prefect_globus.emulator.tasks.mover import known_algorithm
-from prefect_globus.emulator.collections.paths import path_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -101,7 +101,7 @@ def _nice_status(task: Task, phase: Phase, policy: Policy) -> Document:
 
 
 def _nice_code(task: Task, phase: Phase, policy: Policy) -> str:
-    """Return how an unfinished task does: what holds it, its last error, or its place in the queue (contract section 4)."""
+    """Return how an unfinished task does: what holds it, its last error, or where it stands in the queue."""
     if task.status is Status.INACTIVE:
         return task.error_code or Code.AUTH
     if task.is_paused:
