@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from prefect_globus.emulator.app import build_app
+from prefect_globus.emulator.auth.tokens import ACCESS_SECONDS
 from prefect_globus.emulator.collections.model import CollectionSpec
 from prefect_globus.emulator.collections.registry import CollectionRegistry
 from prefect_globus.emulator.collections.shape import ShapeError, is_shape, parse_shape
@@ -91,6 +92,14 @@ class Wanted(NamedTuple):
     metavar="N",
     help="Requests a second that a user may make of the Transfer API, metered over 10 s. Default: no limit.",
 )
+@click.option(
+    "--token-lifetime",
+    type=click.IntRange(min=1),
+    default=ACCESS_SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long an access token is good. The time scale leaves it as it is, as clients count it in real seconds.",
+)
 @click.option("--rate", type=click.IntRange(min=0), default=0, hidden=True, help="Bytes per second of one task.")
 @click.option("--file-delay", type=click.FloatRange(min=0), default=0.0, hidden=True, help="Seconds before each file.")
 @click.option("--until-stdin-closes", is_flag=True, hidden=True, help="Stop when standard input ends.")
@@ -104,6 +113,7 @@ def serve(
     client: str | None,
     latency: int,
     requests_per_second: int,
+    token_lifetime: int,
     rate: int,
     file_delay: float,
     until_stdin_closes: bool,
@@ -121,7 +131,8 @@ def serve(
         registry.save(served)
         address = f"[{host}]" if ":" in host else host
         url = f"http://{address}:{listener.getsockname()[1]}"
-        server = Server(build_app(Site.of(database, served, policy, credentials, network)), lambda: _announce(url, served))
+        site = Site.of(database, served, policy, credentials, network, token_lifetime)
+        server = Server(build_app(site), lambda: _announce(url, served))
         if until_stdin_closes:
             stop_when_stdin_closes(server)
         server.run(sockets=[listener])

@@ -138,6 +138,7 @@ def running_emulator(
     data_access: Sequence[str] = (),
     latency: int = 0,
     requests_per_second: int = 0,
+    token_lifetime: int = 172_800,
 ) -> Iterator[Emulator]:
     """Run an emulator for as long as the block lasts.
 
@@ -153,6 +154,7 @@ def running_emulator(
         latency: milliseconds that each request waits.
         requests_per_second: how many requests a second, metered over 10 s, a user may make of the Transfer API, 0 for
             no limit.
+        token_lifetime: seconds that an access token is good, whatever the time scale.
 
     Raises:
         EmulatorProcessError: if it does not start, with what it said.
@@ -163,6 +165,7 @@ def running_emulator(
         specs = list(collections)
     options = ["--time-scale", str(time_scale), "--rate", str(rate), "--file-delay", str(file_delay)]
     options += ["--latency", str(latency), "--requests-per-second", str(requests_per_second)]
+    options += ["--token-lifetime", str(token_lifetime)]
     options += [word for name in data_access for word in ("--data-access", name)]
     with state_file(state) as path:
         emulator = Emulator(specs, path, options, port, ":".join(client) if client else None).start()

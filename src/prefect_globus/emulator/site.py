@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from prefect_globus.emulator.auth.clients import ClientStore
 from prefect_globus.emulator.auth.consents import ConsentStore
+from prefect_globus.emulator.auth.credentials import TaskCredentials
 from prefect_globus.emulator.auth.identities import IdentityStore
 from prefect_globus.emulator.auth.logins import LoginStore
 from prefect_globus.emulator.auth.openid import SigningKeyStore
@@ -77,7 +78,9 @@ class Site:
         folders = {one.uuid: open_storage(one) for one in collections}
         specs = {one.uuid: one for one in collections}
         pause_rules = PauseRules(database)
-        engine = Engine(tasks, folders, policy, pause_rules)
+        credentials = TaskCredentials(consents, specs)
+        asked = credentials if credentials.may_be_lost else None
+        engine = Engine(tasks, folders, policy, pause_rules, asked)
         timers = TimerStore(database, policy)
         submitter = Submitter(tasks, engine, consents, specs)
         return cls(
