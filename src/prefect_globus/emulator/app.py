@@ -9,8 +9,6 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
 from prefect_globus.emulator.access import LoopbackHost
 from prefect_globus.emulator.auth.errors import OAuthError
@@ -19,6 +17,7 @@ from prefect_globus.emulator.errors import ApiError
 from prefect_globus.emulator.injection.middleware import FaultMiddleware
 from prefect_globus.emulator.injection.service import control_routes
 from prefect_globus.emulator.openapi import openapi_route
+from prefect_globus.emulator.overview import overview_routes
 from prefect_globus.emulator.timers.service import TIMERS
 from prefect_globus.emulator.transfer.service import TRANSFER
 from prefect_globus.emulator.web import error_document, error_response, json_response
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from prefect_globus.emulator.site import Site
 
@@ -46,7 +46,7 @@ def build_app(site: Site) -> Starlette:
 
     app = Starlette(
         routes=[
-            Route("/", _home),
+            *overview_routes(site),
             openapi_route(SERVICES),
             *control_routes(site),
             *auth_routes(site),
@@ -63,10 +63,6 @@ def build_app(site: Site) -> Starlette:
     )
     app.router.redirect_slashes = False
     return app
-
-
-async def _home(_: Request) -> Response:
-    return PlainTextResponse("Globus emulator\n")
 
 
 async def _oauth_error(_: Request, error: Exception) -> Response:

@@ -76,6 +76,13 @@ class TimerStore:
         )
         return [self._timer(row) for row in found]
 
+    def of_everybody(self) -> list[Timer]:
+        """Return the timers of all owners, newest first."""
+        found = self._database.rows(
+            "SELECT * FROM timers WHERE status != ? ORDER BY number DESC", (Status.DELETE_IN_PROGRESS,)
+        )
+        return [self._timer(row) for row in found]
+
     def settle(self) -> None:
         """Load what is new, and remove what is to be deleted."""
         if not self._database.rows("SELECT 1 FROM timers WHERE status IN ('new', 'delete_in_progress') LIMIT 1"):
