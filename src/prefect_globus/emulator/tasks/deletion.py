@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 import time
-from collections import Counter
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -17,15 +14,15 @@ from prefect_globus.emulator.tasks.faults import Fault
 from prefect_globus.emulator.tasks.journal import Journal
 from prefect_globus.emulator.tasks.model import FATAL_DELETE_CODES, Code, Event, Kind, Outcome, Result, Task, Work
 from prefect_globus.emulator.tasks.mover import Control, InterruptedMoveError
+from prefect_globus.emulator.tasks.removal import count, names_in, remove
 from prefect_globus.emulator.tasks.worker import RoundEnd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from prefect_globus.emulator.collections.storage import Storage
     from prefect_globus.emulator.tasks.store import TaskStore
 
-OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 WORK_PER_READ = 1000
 WILDCARDS = re.compile(r"[*?\[\]\\]")
 ESCAPED = re.compile(r"\\(.)")
@@ -139,12 +136,6 @@ class DeletionRound:
         self._journal.result(Result(work.seq, work.kind, Outcome.DONE), subtasks_succeeded=subtasks)
 
 
-def names_in(directory: int) -> list[str]:
-    """Return the names in an open directory. Raises OSError."""
-    with os.scandir(directory) as entries:
-        return [entry.name for entry in entries]
-
-
 def is_match(name: str, pattern: str) -> bool:
     r"""Tell whether a name matches a pattern of `*?[]`, in which a backslash takes a character for itself.
 
@@ -168,68 +159,3 @@ def has_wildcards(path: str) -> bool:
     """Tell whether the last name of a path is a pattern."""
     parts = path_parts(path)
     return bool(parts) and WILDCARDS.search(parts[-1]) is not None
-
-
-def count(directory: int, name: str, check: Callable[[], None]) -> Counter[str]:
-    """Count what a name in an open directory holds, itself included: `files`, `symlinks`, `directories`.
-
-    Args:
-        directory: descriptor of the directory.
-        name: the name of a file, a symlink or a directory in it.
-        check: called for each directory; what it raises ends the counting.
-
-    Raises:
-        OSError: as the system says.
-    """
-    mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
-    if not stat.S_ISDIR(mode):
-        return Counter(symlinks=1) if stat.S_ISLNK(mode) else Counter(files=1)
-    check()
-    found = Counter(directories=1)
-    below = os.open(name, OPEN_DIRECTORY, dir_fd=directory)
-    try:
-        with os.scandir(below) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    found.update(count(below, entry.name, check))
-                else:
-                    found["symlinks" if entry.is_symlink() else "files"] += 1
-    finally:
-        os.close(below)
-    return found
-
-
-def remove(directory: int, name: str, check: Callable[[], None]) -> None:
-    """Remove a file, a symlink, or a directory with all that it holds, as far as the system lets us.
-
-    Each directory is opened by its name in the one above, so that a symlink put in its place leads nowhere.
-
-    Args:
-        directory: descriptor of the directory that holds it.
-        name: its name.
-        check: called before each removal; what it raises ends the removal.
-
-    Raises:
-        OSError: the first of those that were met, after everything else was removed.
-    """
-    check()
-    try:
-        below = os.open(name, OPEN_DIRECTORY, dir_fd=directory)
-    except OSError:
-        if stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
-            raise
-        os.unlink(name, dir_fd=directory)
-        return
-    trouble = None
-    try:
-        for inner in names_in(below):
-            try:
-                with suppress(FileNotFoundError):  # somebody else was faster
-                    remove(below, inner, check)
-            except OSError as error:
-                trouble = trouble or error
-    finally:
-        os.close(below)
-    if trouble is not None:
-        raise trouble
-    os.rmdir(name, dir_fd=directory)

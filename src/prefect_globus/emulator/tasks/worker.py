@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from prefect_globus.emulator.tasks.faults import Fault
 from prefect_globus.emulator.tasks.journal import Journal
 from prefect_globus.emulator.tasks.model import Code, Event, Kind, Outcome, Policy, Result, Task, Work
 from prefect_globus.emulator.tasks.mover import Control, InterruptedMoveError, MoveError, Mover
+from prefect_globus.emulator.tasks.removal import remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,6 +116,8 @@ class Round:
                 self._keep_symlink(work)
             case Kind.DIRECTORY:
                 self._walk(work)
+            case Kind.EXTRA:
+                self._delete_extra(work)
             case _:
                 self._item(work)
 
@@ -190,6 +194,8 @@ class Round:
             for child, kind in zip(children, kinds, strict=True)
             if kind is not None and self._is_wanted(child.name, kind)
         ]
+        if self._task.options.delete_destination_extra:
+            found += self._extras(work, {child.name for child in children})
         self._journal.found(found)
         self._journal.result(
             Result(work.seq, Kind.DIRECTORY, Outcome.DONE),
@@ -198,6 +204,30 @@ class Round:
             subtasks_total=len(found),
             subtasks_succeeded=1,
         )
+
+    def _extras(self, work: Work, here: set[str]) -> list[Work]:
+        """Find what is in the directory at the destination only. Filter rules keep what they exclude [inferred]."""
+        try:
+            there = self._to.children(path_parts(work.destination_path))
+        except FileNotFoundError:  # a destination that keeps nothing
+            return []
+        except OSError as error:
+            raise faults.fault_of(error) from error
+        source, destination = work.source_path, work.destination_path
+        return [
+            Work(0, Kind.EXTRA, child_path(source, child.name), child_path(destination, child.name))
+            for child in sorted(there)
+            if child.name not in here and self._is_wanted(child.name, KINDS.get(child.type, Kind.FILE))
+        ]
+
+    def _delete_extra(self, work: Work) -> None:
+        *above, name = path_parts(work.destination_path)
+        try:
+            with suppress(FileNotFoundError), self._to.directory(tuple(above)) as directory:
+                remove(directory, name, self._control.check)
+        except OSError as error:
+            raise faults.fault_of(error) from error
+        self._journal.result(Result(work.seq, Kind.EXTRA, Outcome.DONE), subtasks_succeeded=1)
 
     def _kind(self, work: Work, child: Child) -> Kind | None:
         """Return the kind of work that a name in a directory is, or None for what nobody moves. Raises OSError."""

@@ -6,14 +6,15 @@ import errno
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from prefect_globus.emulator.collections.storage import Entry, ListingTooLargeError
 from prefect_globus.emulator.collections.paths import path_parts, path_problem
+from prefect_globus.emulator.collections.storage import Entry, ListingTooLargeError
 from prefect_globus.emulator.errors import ApiError, BadRequest
 from prefect_globus.emulator.identities import OWNER_ID
 from prefect_globus.emulator.queries import choice_test, clauses_test, ordered, pattern_test, time_test
 from prefect_globus.emulator.tasks.submission import canonical_uuid, read_path
 from prefect_globus.emulator.transfer.endpoint_documents import endpoint_document, entity_type
 from prefect_globus.emulator.transfer.file_documents import file_document, group_name, user_name
+from prefect_globus.emulator.transfer.pause_rules import refuse_if_paused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,7 +77,7 @@ def _is_wanted(call: Call, collection: CollectionSpec) -> bool:
 
 def ls(call: Call) -> Document:
     """Answer GET ls."""
-    collection = _accessible(call)
+    collection = _accessible(call, "pause_ls")
     path = _query_path(call)
     with _failures(collection, path, "list"):
         entries = call.site.folders[collection.uuid].scan(path_parts(path), limit=LARGEST_LISTING)
@@ -116,7 +117,7 @@ def stat(call: Call) -> Document:
 
 def mkdir(call: Call) -> Document:
     """Answer POST mkdir."""
-    collection = _accessible(call)
+    collection = _accessible(call, "pause_mkdir")
     path = read_path(call.body, "path")
     with _failures(collection, path, "mkdir"):
         call.site.folders[collection.uuid].make_directory(path_parts(path))
@@ -129,7 +130,7 @@ def mkdir(call: Call) -> Document:
 
 def rename(call: Call) -> Document:
     """Answer POST rename, which here never replaces what exists [inferred]."""
-    collection = _accessible(call)
+    collection = _accessible(call, "pause_rename")
     old, new = read_path(call.body, "old_path"), read_path(call.body, "new_path")
     with _failures(collection, old, "rename"):
         call.site.folders[collection.uuid].rename(path_parts(old), path_parts(new))
@@ -183,10 +184,15 @@ def _collection(call: Call) -> CollectionSpec:
     return call.site.collection(canonical_uuid(asked), asked)
 
 
-def _accessible(call: Call) -> CollectionSpec:
-    """Return the collection whose data are asked for. Raises ApiError, also if a consent is missing."""
+def _accessible(call: Call, pausable: str | None = None) -> CollectionSpec:
+    """Return the collection whose data are asked for.
+
+    Raises ApiError, also if a consent is missing, or if a pause rule holds what is asked for.
+    """
     collection = _collection(call)
     call.site.consents.require(call.owner.identity, call.owner.client_id, collection)
+    if pausable is not None:
+        refuse_if_paused(call, pausable, collection)
     return collection
 
 
