@@ -51,9 +51,9 @@ class Watched:
         return {token["resource_server"]: token["access_token"] for token in (first, *first["other_tokens"])}
 
     def complaints(self) -> list[str]:
-        """Return what it has said so far, but for requests that were not HTTP: nothing, if all was well."""
+        """Return what it has said so far, but for the server's word on what was not HTTP: nothing, if all was well."""
         lines = self.errors.read_text(errors="replace").splitlines()
-        return [line for line in lines if "Invalid HTTP request received" not in line]
+        return [line for line in lines if not line.startswith("WARNING:")]
 
 
 @contextmanager

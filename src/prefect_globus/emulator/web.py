@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
+from prefect_globus.emulator.auth.clients import as_itself
 from prefect_globus.emulator.errors import ApiError, AuthenticationFailed, BadRequest
 
 if TYPE_CHECKING:
@@ -160,20 +162,25 @@ def error_document(error: ApiError, resource: str) -> Document:
 
 
 def _token_owner(site: Site, resource_server: str, request: Request) -> TokenOwner:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    owner = site.tokens.owner(token.strip()) if scheme.lower() == "bearer" else None
+    """Return who calls: by a token or, at Globus Auth, by the secret of a client. Raises AuthenticationFailed."""
+    authorization = request.headers.get("authorization", "")
+    scheme, _, token = authorization.partition(" ")
+    owner = site.tokens.owner(token.strip()) if scheme.lower() == "bearer" else as_itself(site, authorization)
     if owner is None or owner.resource_server != resource_server:
         raise AuthenticationFailed
     return owner
 
 
 async def read_body(request: Request) -> bytes:
-    """Return the body of a request. Raises ApiError if it is too large."""
+    """Return the body of a request. Raises ApiError if it is too large, or ends before its end."""
     chunks = bytearray()
-    async for chunk in request.stream():
-        chunks += chunk
-        if len(chunks) > LARGEST_BODY:
-            raise ApiError(413, "RequestEntityTooLarge", f"The body is larger than {LARGEST_BODY} bytes")
+    try:
+        async for chunk in request.stream():
+            chunks += chunk
+            if len(chunks) > LARGEST_BODY:
+                raise ApiError(413, "RequestEntityTooLarge", f"The body is larger than {LARGEST_BODY} bytes")
+    except ClientDisconnect as error:
+        raise BadRequest("The connection was closed in the middle of the body") from error
     return bytes(chunks)
 
 
