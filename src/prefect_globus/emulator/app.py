@@ -20,7 +20,7 @@ from prefect_globus.emulator.openapi import openapi_route
 from prefect_globus.emulator.overview import overview_routes
 from prefect_globus.emulator.timers.service import TIMERS
 from prefect_globus.emulator.transfer.service import TRANSFER
-from prefect_globus.emulator.web import error_document, error_response, json_response
+from prefect_globus.emulator.web import error_response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,7 +52,7 @@ def build_app(site: Site) -> Starlette:
             *auth_routes(site),
             *(route for service in SERVICES for route in service.routes(site)),
         ],
-        middleware=[Middleware(LoopbackHost), Middleware(FaultMiddleware, site=site, error_document=error_document)],
+        middleware=[Middleware(LoopbackHost), Middleware(FaultMiddleware, site=site)],
         exception_handlers={
             ApiError: error_response,
             HTTPException: error_response,

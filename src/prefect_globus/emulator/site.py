@@ -18,12 +18,12 @@ from prefect_globus.emulator.collections.storage import Storage
 from prefect_globus.emulator.database import Database
 from prefect_globus.emulator.errors import EndpointNotFound
 from prefect_globus.emulator.injection.store import FaultStore
+from prefect_globus.emulator.injection.tasks import TaskFaults
 from prefect_globus.emulator.limits import Network, RequestMeter
 from prefect_globus.emulator.tasks.engine import Engine
 from prefect_globus.emulator.tasks.model import Policy
 from prefect_globus.emulator.tasks.pausing import PauseRules
 from prefect_globus.emulator.tasks.store import TaskStore
-from prefect_globus.emulator.tasks.submission import canonical_uuid
 from prefect_globus.emulator.timers.scheduler import Scheduler
 from prefect_globus.emulator.timers.store import TimerStore
 from prefect_globus.emulator.timers.submitter import Submitter
@@ -80,7 +80,8 @@ class Site:
         pause_rules = PauseRules(database)
         credentials = TaskCredentials(consents, specs)
         asked = credentials if credentials.may_be_lost else None
-        engine = Engine(tasks, folders, policy, pause_rules, asked)
+        faults = FaultStore(database)
+        engine = Engine(tasks, folders, policy, pause_rules, asked, TaskFaults(faults, folders, specs))
         timers = TimerStore(database, policy)
         submitter = Submitter(tasks, engine, consents, specs)
         return cls(
@@ -103,7 +104,7 @@ class Site:
             client=client,
             network=network,
             meter=RequestMeter(network.requests_per_second),
-            faults=FaultStore(database),
+            faults=faults,
         )
 
     def collection(self, uuid: str | None, asked: object) -> CollectionSpec:
@@ -111,12 +112,6 @@ class Site:
         if uuid is None or uuid not in self.collections:
             raise EndpointNotFound(asked)
         return self.collections[uuid]
-
-    def collection_id(self, asked: str) -> str | None:
-        """Return the UUID of a collection by its name or its UUID, or None if it is not served."""
-        by_name = {one.name: one.uuid for one in self.collections.values()}
-        identifier = canonical_uuid(asked)
-        return identifier if identifier in self.collections else by_name.get(asked)
 
     @property
     def names(self) -> dict[str, str]:

@@ -141,6 +141,11 @@ class FileSource(Source):
         """Return None: it has to be read."""
         return
 
+    def has_changed(self) -> bool:
+        """Tell whether it was written to since it was opened."""
+        now = os.fstat(self.descriptor)
+        return (now.st_mtime_ns, now.st_size) != (self.status.st_mtime_ns, self.status.st_size)
+
     def close(self) -> None:
         """Close it."""
         os.close(self.descriptor)

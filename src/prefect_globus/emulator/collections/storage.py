@@ -182,6 +182,10 @@ class Source(ABC):
         """Return the checksum of the whole in lower case hexadecimal, if it is known without reading."""
 
     @abstractmethod
+    def has_changed(self) -> bool:
+        """Tell whether it was written to since it was opened."""
+
+    @abstractmethod
     def close(self) -> None:
         """Close it."""
 

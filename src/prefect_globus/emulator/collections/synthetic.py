@@ -256,6 +256,10 @@ class SyntheticSource(Source):
         """Return the checksum, which is known without reading unless the file is very large."""
         return None if self._file is None else self._content.checksum(self._file, algorithm)
 
+    def has_changed(self) -> bool:
+        """Return False: it never does."""
+        return False
+
     def close(self) -> None:
         """Do nothing."""
 

@@ -8,7 +8,7 @@ import json
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from prefect_globus.emulator.injection.model import Fault, InjectedFault, injected_of
 
@@ -55,8 +55,31 @@ class Controls:
 
     def clear(self, fault_id: str | None = None) -> None:
         """Lift a fault, or all of them. One that is not there any more is none to lift."""
-        path = "/emulator/faults" if fault_id is None else f"/emulator/faults/{fault_id}"
+        path = "/emulator/faults" if fault_id is None else f"/emulator/faults/{quote(fault_id, safe='')}"
         self._ask("DELETE", path, is_known=False)
+
+    def pause_task(self, task_id: str, message: str | None = None) -> None:
+        """Pause a task, as an administrator would. Raises RefusedError if it has ended."""
+        self._act(task_id, "pause", message)
+
+    def resume_task(self, task_id: str) -> None:
+        """Take back a pause of a task. Raises RefusedError if it has ended."""
+        self._act(task_id, "resume")
+
+    def inactivate_task(self, task_id: str, message: str | None = None) -> None:
+        """Let a task lose its credentials: it becomes INACTIVE. Raises RefusedError if it has ended."""
+        self._act(task_id, "inactivate", message)
+
+    def reactivate_task(self, task_id: str) -> None:
+        """Give a task its credentials back. Raises RefusedError if it has ended."""
+        self._act(task_id, "reactivate")
+
+    def expire_task(self, task_id: str) -> None:
+        """Let the deadline of a task pass. Raises RefusedError if it has ended."""
+        self._act(task_id, "expire")
+
+    def _act(self, task_id: str, action: str, message: str | None = None) -> None:
+        self._ask("POST", f"/emulator/tasks/{quote(task_id, safe='')}/{action}", {"message": message})
 
     def _ask(self, method: str, path: str, body: Document | None = None, *, is_known: bool = True) -> Document:
         # Not through urllib, which would ask a proxy of the environment.

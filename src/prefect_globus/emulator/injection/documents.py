@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from prefect_globus.emulator.errors import BadRequest
+from prefect_globus.emulator.injection.matching import collection_id
 from prefect_globus.emulator.injection.model import FAULTS, Fault, RequestFault
 from prefect_globus.emulator.tasks.submission import canonical_uuid
 
@@ -69,7 +70,7 @@ def _problem(prefix: str, error: ErrorDetails) -> str:
 
 
 def _check_can_match(fault: Fault, site: Site, is_served: Callable[[str, str | None], bool]) -> None:
-    if fault.collection is not None and site.collection_id(fault.collection) is None:
+    if fault.collection is not None and collection_id(site.collections, fault.collection) is None:
         names = ", ".join(sorted(site.names.values()))
         raise BadRequest(f"'collection' can never match: {fault.collection!r} is not served. Served are {names}")
     if isinstance(fault, RequestFault):

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from urllib.parse import parse_qsl
 
 import orjson
 
+from prefect_globus.emulator.collections.model import CollectionSpec
 from prefect_globus.emulator.collections.paths import path_parts
 from prefect_globus.emulator.injection.model import InjectedFault, RequestFault
+from prefect_globus.emulator.tasks.submission import canonical_uuid
 
 COLLECTION_KEYS = frozenset({"source_endpoint", "destination_endpoint", "endpoint"})
 FILE_KEYS = frozenset({"path", "old_path", "new_path", "source_path", "destination_path"})
+
+
+def collection_id(collections: Mapping[str, CollectionSpec], asked: str) -> str | None:
+    """Return the UUID of a collection by its name or its UUID, or None if it is not served.
+
+    Args:
+        collections: what is served, by UUID.
+        asked: the name or the UUID.
+    """
+    identifier = canonical_uuid(asked)
+    if identifier in collections:
+        return identifier
+    return next((one.uuid for one in collections.values() if one.name == asked), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +56,15 @@ class RequestFacts:
     client: str | None
     names: Names
 
-    def is_meant_by(self, found: InjectedFault, collection_id: Callable[[str], str | None]) -> bool:
-        """Tell whether a fault is for this request; `collection_id` tells the UUID of a collection."""
+    def is_meant_by(self, found: InjectedFault, collections: Mapping[str, CollectionSpec]) -> bool:
+        """Tell whether a fault is for this request. `collections` are those that are served."""
         fault = found.fault
         return (
             isinstance(fault, RequestFault)
             and fault.method in (None, self.method)
             and (fault.path is None or fnmatchcase(self.path, fault.path))
             and fault.client in (None, self.client)
-            and (fault.collection is None or collection_id(fault.collection) in self.names.collections)
+            and (fault.collection is None or collection_id(collections, fault.collection) in self.names.collections)
             and file_matches(fault.file, self.names.files)
         )
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from prefect_globus.emulator.access import basic_credentials
 from prefect_globus.emulator.errors import ApiError
+from prefect_globus.emulator.injection.answers import error_document
 from prefect_globus.emulator.injection.matching import Names, RequestFacts
 from prefect_globus.emulator.injection.model import (
     BODILESS,
@@ -25,13 +26,9 @@ from prefect_globus.emulator.server import ABORT
 from prefect_globus.emulator.web import LARGEST_BODY, json_response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from prefect_globus.emulator.site import Site
-
-    ErrorDocument = Callable[[ApiError, str], dict[str, Any]]
 
 CONTROL = "/emulator/"
 NO_JSON = b'{"DATA_TYPE": "malformed", "DATA": [{'
@@ -43,13 +40,11 @@ class FaultMiddleware:
     Args:
         app: what answers requests.
         site: whose faults these are.
-        error_document: makes the document of an error, in the shape of the service that a path belongs to.
     """
 
-    def __init__(self, app: ASGIApp, site: Site, error_document: ErrorDocument) -> None:
+    def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app = app
         self._site = site
-        self._error_document = error_document
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -73,7 +68,7 @@ class FaultMiddleware:
         path = scope["path"]
         names = Names.of(path, scope["query_string"], body)
         request = RequestFacts(scope["method"], path, self._client(scope), names)
-        return self._site.faults.meet(lambda found: request.is_meant_by(found, self._site.collection_id))
+        return self._site.faults.meet(lambda found: request.is_meant_by(found, self._site.collections))
 
     def _client(self, scope: Scope) -> str | None:
         authorization = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
@@ -88,7 +83,7 @@ class FaultMiddleware:
         match effect:
             case Answer():
                 await body.read()  # the answer to half a request would be lost in a reset
-                await self._response(effect, scope["path"])(scope, body.receive, send)
+                await _response(effect, scope["path"])(scope, body.receive, send)
             case Drop(after=False):
                 await _abort(scope, body)
             case Drop():
@@ -104,12 +99,6 @@ class FaultMiddleware:
                 await Response(NO_JSON, start["status"], media_type="application/json")(scope, body.receive, send)
             case _:
                 await self._app(scope, body.receive, send)
-
-    def _response(self, effect: Answer, path: str) -> Response:
-        if effect.status in BODILESS:
-            return Response(status_code=effect.status, headers=effect.headers)
-        document = self._error_document(ApiError(effect.status, effect.code, effect.message, effect.fields), path)
-        return json_response(document, effect.status, effect.headers)
 
 
 class Body:
@@ -137,6 +126,13 @@ class Body:
     async def receive(self) -> Message:
         """Return the next message, as ASGI has it."""
         return self._messages.popleft() if self._messages else await self._receive()
+
+
+def _response(effect: Answer, path: str) -> Response:
+    if effect.status in BODILESS:
+        return Response(status_code=effect.status, headers=effect.headers)
+    document = error_document(ApiError(effect.status, effect.code, effect.message, effect.fields), path)
+    return json_response(document, effect.status, effect.headers)
 
 
 async def _answer_of(app: ASGIApp, scope: Scope, body: Body) -> tuple[Message, bytes]:

@@ -256,7 +256,7 @@ class TaskFault(_Record):
 
     Attributes:
         effect: what happens.
-        collection: name or UUID of the source or the destination.
+        collection: name or UUID of the source or the destination; of the latter for `fill_disk`.
         file: glob over the path at the source and at the destination.
         task: task id.
         label: glob over the label of the task.

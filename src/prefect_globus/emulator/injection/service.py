@@ -11,8 +11,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.routing import BaseRoute, Match, Route
 
 from prefect_globus.emulator.access import refuse_stranger
-from prefect_globus.emulator.errors import ApiError
+from prefect_globus.emulator.errors import ApiError, TaskNotFound
 from prefect_globus.emulator.injection.documents import read_fault
+from prefect_globus.emulator.injection.model import InactivateTask, PauseTask
+from prefect_globus.emulator.tasks.submission import canonical_uuid, text
 from prefect_globus.emulator.web import json_response, read_body, read_document
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from prefect_globus.emulator.site import Site
+    from prefect_globus.emulator.tasks.engine import Engine
+    from prefect_globus.emulator.tasks.model import Task
 
     Handler = Callable[[Site, Request, dict[str, Any]], tuple[dict[str, Any], int]]
 
@@ -29,6 +33,13 @@ Document = dict[str, Any]
 
 FAULTS = "/emulator/faults"
 FAULT = "/emulator/faults/{fault}"
+ACTIONS: dict[str, Callable[[Engine, Task, str | None], bool]] = {
+    "pause": lambda engine, task, message: engine.pause(task, message or PauseTask().message),
+    "resume": lambda engine, task, _: engine.resume(task),
+    "inactivate": lambda engine, task, message: engine.inactivate(task, details=message or InactivateTask().message),
+    "reactivate": lambda engine, task, _: engine.reactivate(task),
+    "expire": lambda engine, task, _: engine.expire(task),
+}
 
 
 def control_routes(site: Site) -> list[BaseRoute]:
@@ -39,6 +50,7 @@ def control_routes(site: Site) -> list[BaseRoute]:
         _route(site, "DELETE", FAULTS, _clear),
         _route(site, "GET", FAULT, _show),
         _route(site, "DELETE", FAULT, _remove),
+        _route(site, "POST", "/emulator/tasks/{task}/{action}", _act),
     ]
 
 
@@ -94,6 +106,20 @@ def _remove(site: Site, request: Request, _: Document) -> tuple[Document, int]:
     if removed is None:
         raise _unknown(asked)
     return removed.document(), 200
+
+
+def _act(site: Site, request: Request, document: Document) -> tuple[Document, int]:
+    """Do something with a task at once. A `message` says why, where Globus would have somebody say so."""
+    action, asked = request.path_params["action"], request.path_params["task"]
+    if action not in ACTIONS:
+        raise ApiError(404, "NotFound", f"A task can be told to {', '.join(ACTIONS)}, not to {action[:80]!r}")
+    task = site.tasks.find_any(canonical_uuid(asked) or "")
+    if task is None:
+        raise TaskNotFound(asked)
+    if not ACTIONS[action](site.engine, task, text(document, "message")):
+        raise ApiError(409, "TaskComplete", f"Task '{task.task_id}' has ended")
+    task = site.tasks.get(task.number)
+    return {"task_id": task.task_id, "status": task.status, "is_paused": task.is_paused}, 200
 
 
 def _unknown(asked: str) -> ApiError:

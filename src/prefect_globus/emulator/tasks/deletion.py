@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prefect_globus.emulator.collections.storage import Storage
+    from prefect_globus.emulator.tasks.interference import Interference
     from prefect_globus.emulator.tasks.store import TaskStore
 
 WORK_PER_READ = 1000
@@ -36,12 +37,15 @@ class DeletionRound:
     right however often the process is killed, and no file needs a record of its own.
     """
 
-    def __init__(self, store: TaskStore, task: Task, storage: Storage, control: Control) -> None:
+    def __init__(
+        self, store: TaskStore, task: Task, storage: Storage, control: Control, interference: Interference
+    ) -> None:
         self._store = store
         self._task = task
         self._storage = storage
         self._control = control
         self._journal = Journal(store, task, control, control.policy)
+        self._interference = interference
         self._faults = 0
 
     def run(self) -> RoundEnd:
@@ -71,6 +75,7 @@ class DeletionRound:
     def _try(self, work: Work) -> None:
         """Do one piece of work, or note why not. Raises Fault if it is fatal."""
         try:
+            self._interference.before(work, 0)
             self._do(work)
         except Fault as fault:
             self._note(work, fault)

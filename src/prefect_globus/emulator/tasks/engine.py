@@ -14,6 +14,7 @@ from prefect_globus.emulator.collections.paths import path_parts
 from prefect_globus.emulator.errors import TooManyPendingJobs
 from prefect_globus.emulator.tasks.deletion import DeletionRound
 from prefect_globus.emulator.tasks.history import NEVER, History
+from prefect_globus.emulator.tasks.interference import Interferer
 from prefect_globus.emulator.tasks.life import Life, Slot
 from prefect_globus.emulator.tasks.model import Code, Event, Phase, Policy, Submission, Task, Trouble
 from prefect_globus.emulator.tasks.worker import Round, RoundEnd
@@ -45,6 +46,7 @@ class Engine:
         pause_rules: the rules that hold tasks. Call `look_again` after a change of them.
         credentials: tells what is wrong with the credentials of a task, or None if they hold. It is asked before each
             round, and every second of a task that runs or is INACTIVE. It must be quick, and not call the engine.
+        interferer: what tasks meet on demand; nothing if left out.
     """
 
     def __init__(
@@ -54,12 +56,14 @@ class Engine:
         policy: Policy,
         pause_rules: PauseRules,
         credentials: Callable[[Task], Trouble | None] | None = None,
+        interferer: Interferer | None = None,
     ) -> None:
         self._store = store
         self._folders = folders
         self._policy = policy
         self._pause_rules = pause_rules
         self._credentials = credentials
+        self._interferer = interferer or Interferer()
         self._life = Life(store, policy)
         self._history = History(store, policy)
         self._slots: dict[int, Slot] = {}
@@ -353,9 +357,11 @@ class Engine:
     def _round(self, slot: Slot) -> RoundEnd:
         task = self._store.get(slot.number)
         source = self._folders[task.source_endpoint]
+        interference = self._interferer.of_round(self, task, slot.control)
         if task.destination_endpoint is None:
-            return DeletionRound(self._store, task, source, slot.control).run()
-        return Round(self._store, task, source, self._folders[task.destination_endpoint], slot.control).run()
+            return DeletionRound(self._store, task, source, slot.control, interference).run()
+        destination = self._folders[task.destination_endpoint]
+        return Round(self._store, task, source, destination, slot.control, interference).run()
 
     def _settle(self, slot: Slot, end: RoundEnd) -> None:
         """Decide what comes after a round."""

@@ -205,7 +205,7 @@ class Mover:
         self._copy(source, writing, digest if checksum is None else None)
         if checksum is None:
             checksum = digest.hexdigest()
-        self._verify(checksum, algorithm, writing, work.external_checksum)
+        self._verify(checksum, algorithm, source, writing, work.external_checksum)
         return Moved(checksum, algorithm)
 
     def _copy(self, source: Source, writing: Writing, digest: Digest | None) -> None:
@@ -228,10 +228,15 @@ class Mover:
         if written != size:
             raise MoveError(Code.FILE_SIZE_CHANGED, f"Expected {size} bytes, found {written}")
 
-    def _verify(self, checksum: str, algorithm: str, writing: Writing, external_checksum: str | None) -> None:
+    def _verify(
+        self, checksum: str, algorithm: str, source: Source, writing: Writing, external_checksum: str | None
+    ) -> None:
+        """Compare what was written with the source, which is read again if it was written to meanwhile [inferred]."""
         if external_checksum is not None and checksum != external_checksum.lower():
             raise MoveError(Code.EXTERNAL_CHECKSUM_MISMATCH, f"Expected {external_checksum}, found {checksum}")
         if self._options.verify_checksum and (written := writing.reread()) is not None:
             there = checksum_of(written, algorithm, self._control)
+            if source.has_changed():
+                checksum = checksum_of(source, algorithm, self._control)
             if there != checksum:
                 raise MoveError(Code.VERIFY_CHECKSUM, f"Read {checksum}, wrote {there}")

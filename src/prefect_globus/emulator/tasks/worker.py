@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prefect_globus.emulator.collections.storage import Child, Source, Storage, Target
+    from prefect_globus.emulator.tasks.interference import Interference
     from prefect_globus.emulator.tasks.store import TaskStore
 
 WORK_PER_READ = 1000
@@ -41,7 +42,15 @@ class RoundEnd:
 class Round:
     """One round of a task. Runs in a thread of its own; others reach it through its `Control` only."""
 
-    def __init__(self, store: TaskStore, task: Task, source: Storage, destination: Storage, control: Control) -> None:
+    def __init__(
+        self,
+        store: TaskStore,
+        task: Task,
+        source: Storage,
+        destination: Storage,
+        control: Control,
+        interference: Interference,
+    ) -> None:
         self._store = store
         self._task = task
         self._control = control
@@ -53,6 +62,8 @@ class Round:
         self._part = part_name(task.task_id)
         self._mover = Mover(task.options, self._part, control)
         self._journal = Journal(store, task, control, self._policy)
+        self._interference = interference
+        self._files_moved = task.counters["files_transferred"]
         self._faults = 0
         self._skipped = 0
         control.limit(source.rate, destination.rate)
@@ -88,6 +99,7 @@ class Round:
     def _try(self, work: Work) -> None:
         """Do one piece of work, or note why not. Raises Fault if it is fatal."""
         try:
+            self._interference.before(work, self._files_moved)
             self._do(work)
         except Fault as fault:
             self._source.forget()  # a directory may have been replaced since we opened it
@@ -147,9 +159,10 @@ class Round:
             target = self._destination.target(path_parts(work.destination_path), look=look)
             if not self._is_to_move(work, source, target):
                 return
-            moved = self._mover.move(source, target, work)
+            moved = self._mover.move(source, self._interference.target(work, source, target), work)
         except (OSError, MoveError) as error:
             raise faults.fault_of(error) from error
+        self._files_moved += 1
         self._journal.result(
             Result(work.seq, Kind.FILE, Outcome.DONE, source.status.st_size, moved.checksum, moved.algorithm),
             files_transferred=1,
