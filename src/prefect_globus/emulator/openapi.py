@@ -47,6 +47,7 @@ QUERY: dict[str, tuple[Schema, str]] = {
     "offset": (schemas.COUNT, "How many to leave out"),
     "orderby": (schemas.TEXT, "Fields, each with ASC or DESC, joined by commas"),
     "path": (schemas.PATH, "A path in the collection; `/~/` is its top"),
+    "provision": ({"enum": ["true", "false"]}, "Whether to make identities of names that were never seen"),
     "show_hidden": ({"enum": ["0", "1", "true", "false"]}, "Whether to list names that begin with a dot"),
     "usernames": (schemas.TEXT, "User names, joined by commas"),
     **timer_schemas.QUERY,

@@ -15,7 +15,9 @@ import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
 from prefect_globus.emulator.auth.errors import OAuthError
-from prefect_globus.emulator.auth.tokens import digest
+from prefect_globus.emulator.auth.scopes import AUTH_SERVER
+from prefect_globus.emulator.auth.tokens import TokenOwner, digest
+from prefect_globus.emulator.identities import identity_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -85,6 +87,15 @@ def authenticate(site: Site, authorization: str, form: Mapping[str, str]) -> Cal
     if not _is_right(site, client_id, secret):
         raise OAuthError(401, "invalid_client", "Client authentication failed")
     return Caller(client_id, has_secret=secret is not None)
+
+
+def as_itself(site: Site, authorization: str) -> TokenOwner | None:
+    """Return what a client may do at Globus Auth by Basic authentication alone, or None if that is none or wrong."""
+    try:
+        caller = confidential(authenticate(site, authorization, {}))
+    except OAuthError:
+        return None
+    return TokenOwner(caller.client_id, identity_of(caller.client_id), AUTH_SERVER, "")
 
 
 def confidential(caller: Caller) -> Caller:

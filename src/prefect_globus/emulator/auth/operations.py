@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from prefect_globus.emulator.auth import openid
-from prefect_globus.emulator.auth.identities import PROVIDERS, Identity
+from prefect_globus.emulator.auth.identities import PROVIDERS, Identity, read_username
 from prefect_globus.emulator.auth.scopes import resource_server
 from prefect_globus.emulator.errors import ApiError, BadRequest
 from prefect_globus.emulator.identities import identity_of
@@ -37,12 +37,22 @@ def post_userinfo(call: Call) -> Document:
 
 
 def get_identities(call: Call) -> Document:
-    """Answer GET /v2/api/identities, by `ids` or by `usernames`. Who was never seen here is left out."""
+    """Answer GET /v2/api/identities, by `ids` or by `usernames`.
+
+    Who was never seen here is left out, or made by `provision`.
+    """
     ids, usernames = _names(call, "ids"), _names(call, "usernames")
     if bool(ids) == bool(usernames):
         raise BadRequest("Either 'ids' or 'usernames' is required, separated by commas")
     store = call.site.identities
-    found = store.with_ids([one.lower() for one in ids]) if ids else store.with_usernames(usernames)
+    if ids:
+        found = store.with_ids([one.lower() for one in ids])
+    else:
+        names = [name for name in map(read_username, usernames) if name is not None]
+        if call.flag("provision", default=False):
+            for name in names:
+                store.user(name)
+        found = store.with_usernames(names)
     return {"identities": [one.document for one in found]} | _included(call, found)
 
 

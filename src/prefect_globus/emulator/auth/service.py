@@ -35,7 +35,9 @@ AUTH = Service(
     operations=(
         Operation("GET", "/v2/oauth2/userinfo", operations.userinfo),
         Operation("POST", "/v2/oauth2/userinfo", operations.post_userinfo),
-        Operation("GET", "/v2/api/identities", operations.get_identities, query=("ids", "usernames", "include")),
+        Operation(
+            "GET", "/v2/api/identities", operations.get_identities, query=("ids", "usernames", "include", "provision")
+        ),
         Operation("GET", IDENTITY, operations.get_identity, query=("include",)),
         Operation("GET", f"{IDENTITY}/consents", operations.get_consents, query=("all",)),
         Operation("DELETE", f"{IDENTITY}/consents/{{consent}}", operations.rescind_consent),
