@@ -98,21 +98,25 @@ class Shape:
             FileNotFoundError: if nothing is.
             NotADirectoryError: if a file is on the way.
         """
-        here: File | Directory = self.top
+        here: File | Directory | None = self.top
         for part in parts:
             if isinstance(here, File):
                 raise NotADirectoryError(errno.ENOTDIR, "Not a directory")
-            here = self.child(here, part)
+            here = self.child(here, part) if here else None
+        if here is None:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
         return here
 
-    def child(self, parent: Directory, name: str) -> File | Directory:
-        """Return what has a name in a directory. Raises FileNotFoundError."""
-        letter, digits = name[:1], name[1:]
-        expected = self._directory_digits if parent.level else self._file_digits
-        if letter == ("d" if parent.level else "f") and len(digits) == expected and digits.isascii():
-            if digits.isdigit() and (index := int(digits)) < self.count(parent):
-                return self._directory(parent, index) if parent.level else File(self.first_file(parent) + index)
-        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+    def child(self, parent: Directory, name: str) -> File | Directory | None:
+        """Return what has a name in a directory, or None if nothing has."""
+        letter, width = ("d", self._directory_digits) if parent.level else ("f", self._file_digits)
+        digits = name[1:]
+        if name[:1] != letter or len(digits) != width or not (digits.isascii() and digits.isdigit()):
+            return None
+        index = int(digits)
+        if index >= self.count(parent):
+            return None
+        return self._directory(parent, index) if parent.level else File(self.first_file(parent) + index)
 
     def count(self, parent: Directory) -> int:
         """Return how many entries a directory has."""

@@ -186,17 +186,21 @@ class SyntheticVisit(Visit):
 
     def __init__(self, storage: Synthetic) -> None:
         self._storage = storage
+        self._last: tuple[Parts, File | Directory | None] = ((), storage.shape.top)  # most files follow one another
 
     def forget(self) -> None:
         """Do nothing, as nothing is kept open."""
 
     def open(self, parts: Parts) -> SyntheticSource:
         """Open a file or a directory."""
-        return SyntheticSource(self._storage, self._storage.shape.find(parts))
+        found = self._found(parts)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+        return SyntheticSource(self._storage, found)
 
     def read_link(self, parts: Parts) -> str:
         """Refuse: there are no symlinks."""
-        self._storage.shape.find(parts)
+        self.open(parts)
         raise OSError(errno.EINVAL, "Not a symlink")
 
     def make_directories(self, parts: Parts) -> None:
@@ -217,10 +221,14 @@ class SyntheticVisit(Visit):
 
     def _found(self, parts: Parts) -> File | Directory | None:
         """Return what the shape has at a path, or None. Raises NotADirectoryError if a file is on the way."""
-        try:
-            return self._storage.shape.find(parts)
-        except FileNotFoundError:
-            return None
+        if not parts:
+            return self._storage.shape.top
+        if self._last[0] != parts[:-1]:
+            self._last = parts[:-1], self._found(parts[:-1])
+        parent = self._last[1]
+        if isinstance(parent, File):
+            raise NotADirectoryError(errno.ENOTDIR, "Not a directory")
+        return self._storage.shape.child(parent, parts[-1]) if parent else None
 
 
 class SyntheticSource(Source):

@@ -42,11 +42,12 @@ class Journal:
     def result(self, result: Result, **counters: int) -> None:
         """Note the outcome of a piece of work, and what the task's counters grow by."""
         self._results.append(result)
-        self._counters.update(counters)
+        for name, grown in counters.items():  # what Counter.update does, in a fraction of its time
+            self._counters[name] += grown
 
     def found(self, work: list[Work]) -> None:
         """Note new work; it is numbered here."""
-        self._found.extend(one._replace(seq=seq) for seq, one in enumerate(work, self._next_seq))
+        self._found.extend(Work(seq, *one[1:]) for seq, one in enumerate(work, self._next_seq))
         self._next_seq += len(work)
 
     def event(self, event: Event) -> None:

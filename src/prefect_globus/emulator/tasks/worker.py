@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prefect_globus.emulator.collections.model import part_name
-from prefect_globus.emulator.collections.paths import FORBIDDEN_CHARACTERS, child_path, path_parts
+from prefect_globus.emulator.collections.paths import FORBIDDEN, child_path, path_parts
 from prefect_globus.emulator.queries import is_included
 from prefect_globus.emulator.tasks import faults
 from prefect_globus.emulator.tasks.faults import Fault
@@ -139,12 +139,14 @@ class Round:
             source = self._source.open(path_parts(work.source_path))
         except OSError as error:
             raise faults.fault_of(error, on_source=True) from error
-        with source:
+        try:
             if not stat.S_ISDIR(source.status.st_mode):
                 _require(work.recursive is not True, Code.NOT_A_DIRECTORY, "Not a directory")
                 _require(stat.S_ISREG(source.status.st_mode), Code.UNKNOWN, "Not a regular file")
                 self._file(work, source)
                 return
+        finally:
+            source.close()
         _require(work.kind is Kind.ITEM and work.recursive is not False, Code.IS_A_DIRECTORY, "Is a directory")
         self._walk(work)
 
@@ -153,7 +155,8 @@ class Round:
             self._journal.result(
                 Result(work.seq, Kind.FILE, Outcome.PENDING), files=1, subtasks_total=1, subtasks_succeeded=1
             )
-        self._control.pause(self._policy.file_delay)
+        if self._policy.file_delay:
+            self._control.pause(self._policy.file_delay)
         try:
             look = self._task.options.sync_level is not None
             target = self._destination.target(path_parts(work.destination_path), look=look)
@@ -257,7 +260,7 @@ class Round:
         return not rules or is_included(rules, name, is_directory=kind is Kind.DIRECTORY)
 
     def _found(self, work: Work, child: Child, kind: Kind) -> Work:
-        if any(character in child.name for character in FORBIDDEN_CHARACTERS):
+        if FORBIDDEN.search(child.name):
             raise Fault(Code.INVALID_PATH_NAME, f"Invalid path name {child.name!r}", on_source=True)
         source = child_path(work.source_path, child.name)
         return Work(0, kind, source, child_path(work.destination_path, child.name))
