@@ -105,6 +105,20 @@ def test_scopes_are_read_with_what_they_depend_on() -> None:
     assert resource_server("openid") == "auth.globus.org"
 
 
+def test_every_scope_of_the_sdk_belongs_to_its_service() -> None:
+    """So that the SDK and the CLI find the tokens that they have asked for."""
+    collections = [getattr(globus_sdk.scopes, name) for name in globus_sdk.scopes.__all__]
+    servers = {
+        str(scope): found.resource_server
+        for found in collections
+        if hasattr(found, "resource_server") and not isinstance(found, type)
+        for scope in map(found.__getattribute__, dir(found))
+        if isinstance(scope, globus_sdk.Scope)
+    }
+    assert len(servers) > 20
+    assert {scope: resource_server(scope) for scope in servers} == servers
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -17,6 +17,11 @@ TRANSFER_ACTION = "https://auth.globus.org/scopes/actions.globus.org/transfer/tr
 VIEW_IDENTITY_SET = "urn:globus:auth:scope:auth.globus.org:view_identity_set"
 OPENID_SCOPES = frozenset({"openid", "profile", "email"})
 
+# Services whose scopes carry the id of a client, while their tokens carry a name (the SDK's FlowsScopes, ComputeScopes)
+NAMED_SERVERS = {
+    "eec9b274-0c81-4334-bdc2-54e90e689b9a": "flows.globus.org",
+    "facd7ccc-c5f4-42aa-916b-a0e270e2c2a9": "funcx_service",
+}
 URN_SCOPE = re.compile(r"urn:globus:auth:scope:([^:\s]+):\S+")
 URL_SCOPE = re.compile(r"https://auth\.globus\.org/scopes/([^/\s]+)/\S+")
 DATA_ACCESS = re.compile(r"https://auth\.globus\.org/scopes/([^/\s]+)/data_access")
@@ -89,7 +94,7 @@ def resource_server(scope: str) -> str:
     found = URN_SCOPE.fullmatch(scope) or URL_SCOPE.fullmatch(scope)
     if found is None:
         raise ScopeError(f"Unknown scope: {scope[:200]}")
-    return found[1]
+    return NAMED_SERVERS.get(found[1], found[1])
 
 
 def data_access(collection: str) -> str:
