@@ -6,6 +6,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import globus_sdk
 import pytest
 
 from prefect_globus.emulator.process import running_emulator
@@ -112,6 +113,8 @@ def test_task_pause_info(cli: GlobusCli, desk: Lab) -> None:
         "message": "Disk is being replaced",
         "endpoint_id": desk.source_id,
         "identity_id": desk.client_id,
+        **dict.fromkeys(("pause_ls", "pause_mkdir", "pause_rename", "pause_symlink"), False),
+        **dict.fromkeys(("pause_task_delete", "pause_task_transfer_write"), False),
         "pause_task_transfer_read": True,
     }
     made = desk.client.endpoint_manager_create_pause_rule(rule)
@@ -132,11 +135,12 @@ def test_timer_that_runs_once(cli: GlobusCli, desk: Lab) -> None:
         )
     )
     identifier = timer["Timer ID"]
-    shown = until(lambda: record(cli.run("timer", "show", identifier)), lambda found: found["Status"] == "ended")
+    over = "This timer is no longer active"
+    shown = until(lambda: record(cli.run("timer", "show", identifier)), lambda found: found["Activity"] == over)
     assert (shown["Name"], shown["Type"], shown["Number of Runs"]) == ("one night", "Transfer", "1")
-    assert shown["Activity"] == "This timer is no longer active"
-    (task,) = desk.client.task_list(filter="label:nightly, run 1")["DATA"]
-    desk.wait(task["task_id"])
+    assert shown["Status"] == "ended"
+    (task,) = desk.client.task_list(filter="label:~nightly*")["DATA"]
+    assert desk.wait(task["task_id"])["label"] == "nightly, run 1"
     assert (desk.destination / "nightly").read_bytes() == b"night"
 
 
@@ -177,10 +181,19 @@ def test_consent_is_asked_for_by_the_cli_itself(tmp_path_factory: pytest.TempPat
         home.mkdir()
         private, other = emulator.collections["private"], emulator.collections["open"]
         cli = GlobusCli(emulator, str(uuid.uuid4()), home)
-        assert cli.value("entity_type", "endpoint", "show", other) == "GCP_mapped_collection"
+        login = globus_sdk.ConfidentialAppAuthClient(str(uuid.uuid4()), "secret", base_url=emulator.url)
+        authorizer = globus_sdk.ClientCredentialsAuthorizer(login, globus_sdk.TransferClient.scopes.all)
+        stranger = globus_sdk.TransferClient(authorizer=authorizer, base_url=emulator.url)
+        with pytest.raises(globus_sdk.TransferAPIError) as refused:
+            stranger.operation_ls(private)
+        assert (refused.value.http_status, refused.value.code) == (403, "ConsentRequired")
+        kinds = {row["id"]: row["entity_type"] for row in cli.json("endpoint", "search", "p")["DATA"]}
+        assert kinds == {private: "GCSv5_mapped_collection", other: "GCP_mapped_collection"}
         assert cli.run("ls", f"{private}:/").split() == ["secret.txt"]
         timers = GlobusCli(emulator, str(uuid.uuid4()), root)
-        timers.run("timer", "create", "transfer", f"{private}:/secret.txt", f"{other}:/copy.txt")
+        timers.run(
+            "timer", "create", "transfer", f"{private}:/secret.txt", f"{other}:/copy.txt", "--stop-after-runs", "1"
+        )
         until((folders["open"] / "copy.txt").exists, bool)
 
 
