@@ -425,10 +425,16 @@ INVALID: list[tuple[str, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("field", "value", "place"), INVALID, ids=[f"{field}-{n}" for n, (field, *_) in enumerate(INVALID)])
+@pytest.mark.parametrize(
+    ("field", "value", "place"), INVALID, ids=[f"{field}-{n}" for n, (field, *_) in enumerate(INVALID)]
+)
 def test_what_is_invalid_is_told(timers: Timers, field: str, value: Any, place: str) -> None:
     """Where, and why, in the shape of the service's own errors."""
-    timer: dict[str, Any] = {"timer_type": "transfer", "schedule": RECURRING, "body": dict(timers.lab.data("a").items())}
+    timer: dict[str, Any] = {
+        "timer_type": "transfer",
+        "schedule": RECURRING,
+        "body": dict(timers.lab.data("a").items()),
+    }
     *parents, last = field.split(".")
     target = timer
     for name in parents:

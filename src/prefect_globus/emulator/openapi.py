@@ -101,7 +101,7 @@ def _security(service: Service) -> Document:
 
 def _operation(service: Service, operation: Operation) -> Document:
     document: Document = {
-        "operationId": f"{service.name}.{operation.handle.__name__}",
+        "operationId": "_".join([service.name, operation.method, *re.findall(r"\w+", operation.path)]).lower(),
         "summary": (operation.handle.__doc__ or "").partition("\n")[0],
         "tags": [service.name],
         "security": [{service.name: []}],

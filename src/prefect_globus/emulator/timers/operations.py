@@ -9,7 +9,14 @@ import orjson
 
 from prefect_globus.emulator.errors import ApiError
 from prefect_globus.emulator.tasks.submission import canonical_uuid
-from prefect_globus.emulator.timers.documents import ResultPage, RunView, TimerView, job_document, moment, timer_document
+from prefect_globus.emulator.timers.documents import (
+    ResultPage,
+    RunView,
+    TimerView,
+    job_document,
+    moment,
+    timer_document,
+)
 from prefect_globus.emulator.timers.model import Document, Run, Status, Timer
 from prefect_globus.emulator.timers.requests import (
     InvalidRequest,

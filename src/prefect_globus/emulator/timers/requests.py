@@ -86,9 +86,11 @@ Moment = Annotated[datetime, AfterValidator(_utc)]
 Start = Annotated[Moment, AfterValidator(_start)]
 Interval = Annotated[int, Field(ge=SHORTEST_INTERVAL, le=LONGEST_INTERVAL)]
 Count = Annotated[int, Field(ge=1, le=2**31)]
-Page = Annotated[int, Field(ge=1, le=100)]
 
-DEFAULT_PAGE = 10  # [inferred]
+DEFAULT_PAGE = 10  # [inferred], as the next one
+LARGEST_PAGE = 100
+Page = Annotated[int, Field(ge=1, le=LARGEST_PAGE)]
+
 FILTER_STATUSES = ("active", "inactive", "ended")
 ORDERS = ("submitted_at", "name", "status", "start", "interval", "last_ran_at", "next_run", "n_runs", "n_errors")
 
