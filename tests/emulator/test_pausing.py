@@ -217,7 +217,8 @@ def test_a_task_paused_in_the_middle_of_a_file_goes_on(make_lab: Callable[..., L
     task = lab.wait(task_id)
     assert (task["status"], task["faults"], task["bytes_transferred"]) == ("SUCCEEDED", 0, 1_000_100)
     assert (lab.destination / "a").stat().st_mtime_ns == moved_at
-    assert lab.events(task_id) == ["SUCCEEDED", "UNPAUSED", "PAUSED", "STARTED"]
+    events = [code for code in lab.events(task_id) if code != "PROGRESS"]
+    assert events == ["SUCCEEDED", "UNPAUSED", "PAUSED", "STARTED"]
 
 
 def test_paused_tasks_give_up_their_places(make_lab: Callable[..., Lab]) -> None:
@@ -436,5 +437,5 @@ def test_transitions() -> None:
     """What has ended stays as it is; what is suspended ends only by way of ACTIVE, or unfinished."""
     assert set(TRANSITIONS) == set(Status)
     assert {status for status in Status if not TRANSITIONS[status]} == {Status.SUCCEEDED, Status.FAILED}
-    assert UNFINISHED == {Status.ACTIVE, Status.INACTIVE}
+    assert {status.value for status in UNFINISHED} == {"ACTIVE", "INACTIVE"}
     assert Status.SUCCEEDED not in TRANSITIONS[Status.INACTIVE]
