@@ -13,6 +13,7 @@ import pytest
 import requests
 from globus_sdk.scopes import AuthScopes, GCSCollectionScopes, TimersScopes, TransferScopes
 
+from prefect_globus.emulator.injection.client import RefusedError
 from prefect_globus.emulator.process import Emulator, running_emulator
 from support.person import copy_code
 
@@ -233,6 +234,20 @@ def test_rescinding_the_root_revokes_the_tokens(client: Client) -> None:
             transfers.operation_ls(client.emulator.collections["secret"])
         assert caught.value.http_status == 401
         assert not client.auth.get_consents(client.id).to_forest().meets_scope_requirements(TransferScopes.all)
+
+
+def test_all_consents_for_a_collection_can_be_rescinded_at_once(client: Client) -> None:
+    """For tests: by the collection's name, whoever has given them."""
+    scope = TransferScopes.all.with_dependency(data_access(client.emulator).with_optional(True))
+    clients = [client.transfers(scope), Client(client.emulator).transfers(scope)]
+    assert client.emulator.rescind_consents("secret") >= len(clients)
+    assert client.emulator.rescind_consents(client.emulator.collections["secret"]) == 0
+    for transfers in clients:
+        with pytest.raises(globus_sdk.TransferAPIError) as caught:
+            transfers.operation_ls(client.emulator.collections["secret"])
+        assert caught.value.code == "ConsentRequired"
+    with pytest.raises(RefusedError, match="No such endpoint 'nowhere'"):
+        client.emulator.rescind_consents("nowhere")
 
 
 def test_consent_of_another_cannot_be_rescinded(client: Client) -> None:

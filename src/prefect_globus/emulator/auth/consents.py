@@ -137,22 +137,31 @@ class ConsentStore:
         scope are revoked, too [inferred].
         """
         with self._database.transaction() as connection:
-            consent = _find(connection, number)
-            if consent is None:
-                return False
-            while consent.parent != ROOT and not consent.optional:
-                above = _find(connection, consent.parent)
-                if above is None:
-                    break
-                consent = above
-            connection.execute(
-                "WITH RECURSIVE gone (number) AS (VALUES (?) UNION "
-                "SELECT consents.number FROM consents JOIN gone ON consents.parent = gone.number) "
-                "DELETE FROM consents WHERE number IN (SELECT number FROM gone)",
-                (consent.number,),
-            )
-            if consent.parent == ROOT:
-                self._tokens.revoke_scope(connection, consent.identity, consent.client_id, consent.scope_name)
+            return self._rescind(connection, number)
+
+    def rescind_scope(self, scope: str) -> int:
+        """Take back every consent to a scope, whoever has given it, as `rescind` does. Return how many there were."""
+        with self._database.transaction() as connection:
+            found = connection.execute("SELECT number FROM consents WHERE scope_name = ?", (scope,)).fetchall()
+            return sum(self._rescind(connection, row["number"]) for row in found)
+
+    def _rescind(self, connection: sqlite3.Connection, number: int) -> bool:
+        consent = _find(connection, number)
+        if consent is None:
+            return False
+        while consent.parent != ROOT and not consent.optional:
+            above = _find(connection, consent.parent)
+            if above is None:
+                break
+            consent = above
+        connection.execute(
+            "WITH RECURSIVE gone (number) AS (VALUES (?) UNION "
+            "SELECT consents.number FROM consents JOIN gone ON consents.parent = gone.number) "
+            "DELETE FROM consents WHERE number IN (SELECT number FROM gone)",
+            (consent.number,),
+        )
+        if consent.parent == ROOT:
+            self._tokens.revoke_scope(connection, consent.identity, consent.client_id, consent.scope_name)
         return True
 
 

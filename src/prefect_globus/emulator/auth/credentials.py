@@ -29,7 +29,7 @@ class TaskCredentials:
     def __call__(self, task: Task) -> Trouble | None:
         """Return which consent a task lacks, or None."""
         endpoints = (task.source_endpoint, task.destination_endpoint)
-        found = [self.collections[one] for one in endpoints if one in self.collections]
+        found = [self.collections[one] for one in endpoints if one is not None and one in self.collections]
         missing = self.consents.all_missing(task.owner_id, None, found, (*TRANSFER_PATHS, *TIMER_PATHS))
         return Trouble(Code.AUTH, f"{MISSING_DATA_ACCESS}: {' '.join(missing)}") if missing else None
 

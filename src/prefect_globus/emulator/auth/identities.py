@@ -130,4 +130,11 @@ def read_username(text: str) -> str | None:
 
 
 def _identity(row: sqlite3.Row) -> Identity:
-    return Identity(*row[:-1], is_client=bool(row["is_client"]))
+    return Identity(
+        id=row["id"],
+        username=row["username"],
+        name=row["name"],
+        email=row["email"],
+        organization=row["organization"],
+        is_client=bool(row["is_client"]),
+    )

@@ -78,6 +78,14 @@ class Controls:
         """Let the deadline of a task pass. Raises RefusedError if it has ended."""
         self._act(task_id, "expire")
 
+    def rescind_consents(self, collection: str) -> int:
+        """Take back every data_access consent for a collection, by its name or UUID, and return how many there were.
+
+        Clients meet ConsentRequired from then on, and running tasks become INACTIVE until there is a consent again.
+        Raises RefusedError if there is no such collection.
+        """
+        return int(self._ask("POST", "/emulator/consents/rescind", {"collection": collection})["rescinded"])
+
     def _act(self, task_id: str, action: str, message: str | None = None) -> None:
         self._ask("POST", f"/emulator/tasks/{quote(task_id, safe='')}/{action}", {"message": message})
 

@@ -11,8 +11,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.routing import BaseRoute, Match, Route
 
 from prefect_globus.emulator.access import refuse_stranger
-from prefect_globus.emulator.errors import ApiError, TaskNotFound
+from prefect_globus.emulator.auth.scopes import data_access
+from prefect_globus.emulator.errors import ApiError, EndpointNotFound, TaskNotFound
 from prefect_globus.emulator.injection.documents import read_fault
+from prefect_globus.emulator.injection.matching import collection_id
 from prefect_globus.emulator.injection.model import InactivateTask, PauseTask
 from prefect_globus.emulator.tasks.submission import canonical_uuid, text
 from prefect_globus.emulator.web import json_response, read_body, read_document
@@ -51,6 +53,7 @@ def control_routes(site: Site) -> list[BaseRoute]:
         _route(site, "GET", FAULT, _show),
         _route(site, "DELETE", FAULT, _remove),
         _route(site, "POST", "/emulator/tasks/{task}/{action}", _act),
+        _route(site, "POST", "/emulator/consents/rescind", _rescind),
     ]
 
 
@@ -120,6 +123,15 @@ def _act(site: Site, request: Request, document: Document) -> tuple[Document, in
         raise ApiError(409, "TaskComplete", f"Task '{task.task_id}' has ended")
     task = site.tasks.get(task.number)
     return {"task_id": task.task_id, "status": task.status, "is_paused": task.is_paused}, 200
+
+
+def _rescind(site: Site, _: Request, document: Document) -> tuple[Document, int]:
+    """Take back every data_access consent for a `collection`, given by its name or UUID."""
+    asked = text(document, "collection") or ""
+    found = collection_id(site.collections, asked)
+    if found is None:
+        raise EndpointNotFound(asked)
+    return {"rescinded": site.consents.rescind_scope(data_access(found))}, 200
 
 
 def _unknown(asked: str) -> ApiError:
