@@ -11,7 +11,6 @@ from starlette.routing import Route
 
 from prefect_globus.emulator import schemas
 from prefect_globus.emulator.schemas import Schema, ref
-from prefect_globus.emulator.timers import schemas as timer_schemas
 from prefect_globus.emulator.web import json_response
 
 if TYPE_CHECKING:
@@ -23,35 +22,6 @@ if TYPE_CHECKING:
     from prefect_globus.emulator.web import Operation, Service
 
 Document = dict[str, Any]
-
-QUERY: dict[str, tuple[Schema, str]] = {
-    "all": ({"enum": ["0", "1", "true", "false"]}, "Whether to show the consents to other clients, too"),
-    "domains": (schemas.TEXT, "Domains of identity providers, joined by commas"),
-    "filter": (schemas.TEXT, "Clauses `field:value` joined by `/`, all of which must hold"),
-    "filter_completion_time": (schemas.TEXT, "Two times joined by a comma, of which one may be empty"),
-    "filter_endpoint": (schemas.UUID, "A collection"),
-    "filter_endpoint_use": ({"enum": ["source", "destination"]}, "As what `filter_endpoint` is used"),
-    "filter_fulltext": (schemas.TEXT, "Words of the name or the UUID of a collection"),
-    "filter_is_error": ({"enum": ["1", "true"]}, "Whether to show errors only"),
-    "filter_is_paused": ({"enum": ["0", "1", "true", "false"]}, "Whether a task is paused"),
-    "filter_local_user": (schemas.TEXT, "A user name at `filter_endpoint`"),
-    "filter_min_faults": (schemas.COUNT, "How many faults at least"),
-    "filter_owner_id": (schemas.UUID, "Whose tasks"),
-    "filter_status": (schemas.TEXT, "Statuses, joined by commas"),
-    "filter_task_id": (schemas.TEXT, "Task ids, joined by commas"),
-    "ids": (schemas.TEXT, "UUIDs, joined by commas"),
-    "include": ({"enum": ["identity_provider"]}, "What to show besides"),
-    "last_key": (schemas.COUNT, "The `last_key` of the page before"),
-    "limit": (schemas.COUNT, "How many at most"),
-    "marker": (schemas.COUNT, "The `next_marker` of the page before"),
-    "offset": (schemas.COUNT, "How many to leave out"),
-    "orderby": (schemas.TEXT, "Fields, each with ASC or DESC, joined by commas"),
-    "path": (schemas.PATH, "A path in the collection; `/~/` is its top"),
-    "provision": ({"enum": ["true", "false"]}, "Whether to make identities of names that were never seen"),
-    "show_hidden": ({"enum": ["0", "1", "true", "false"]}, "Whether to list names that begin with a dot"),
-    "usernames": (schemas.TEXT, "User names, joined by commas"),
-    **timer_schemas.QUERY,
-}
 
 
 def openapi_route(services: Sequence[Service]) -> Route:
@@ -82,17 +52,14 @@ def openapi_document(services: Sequence[Service]) -> Document:
         },
         "paths": paths,
         "components": {
-            "schemas": {
-                **schemas.ANSWERS,
-                **timer_schemas.ANSWERS,
-                **timer_schemas.components(),
-                "Timers_error": timer_schemas.ERROR,
-                **{f"{name}_request": body for name, body in schemas.BODIES.items()},
-                **{f"{name}_error": error for name, error in schemas.ERRORS.items()},
-            },
+            "schemas": {name: schema for service in services for name, schema in _schemas(service).items()},
             "securitySchemes": {service.name: _security(service) for service in services},
         },
     }
+
+
+def _schemas(service: Service) -> dict[str, Schema]:
+    return {**service.schemas.components, f"{service.name}_error": service.schemas.error}
 
 
 def _security(service: Service) -> Document:
@@ -107,7 +74,7 @@ def _operation(service: Service, operation: Operation) -> Document:
         "security": [{service.name: []}],
         "parameters": [
             *(_path_parameter(name) for name in re.findall(r"{(\w+)}", operation.path)),
-            *(_query_parameter(name) for name in operation.query),
+            *(_query_parameter(name, *service.schemas.query[name]) for name in operation.query),
         ],
         "responses": _responses(service, operation),
     }
@@ -120,8 +87,7 @@ def _path_parameter(name: str) -> Document:
     return {"in": "path", "name": name, "required": True, "schema": schemas.UUID}
 
 
-def _query_parameter(name: str) -> Document:
-    schema, description = QUERY[name]
+def _query_parameter(name: str, schema: Schema, description: str) -> Document:
     return {"in": "query", "name": name, "schema": schema, "description": description}
 
 

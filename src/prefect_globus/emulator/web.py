@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from prefect_globus.emulator.auth.tokens import TokenOwner
+    from prefect_globus.emulator.schemas import Schemas
     from prefect_globus.emulator.site import Site
 
 logger = logging.getLogger(__name__)
@@ -78,9 +79,9 @@ class Operation(NamedTuple):
         path: the path, with names in braces.
         handle: what answers it, in a thread. A document that tells what was done, by a `code`, gets the `request_id`
             and the `resource` of the request.
-        query: the names of its query parameters, which openapi.py describes.
-        body: the name of the schema of its body in schemas.py, or None if it takes none.
-        answer: the name of the schema of its answer in schemas.py, or None if it is any object.
+        query: the names of its query parameters, which the schemas of the service describe.
+        body: the name of the schema of its body, or None if it takes none.
+        answer: the name of the schema of its answer, or None if it is any object.
         status: the HTTP status of its answer, unless the `code` of that says otherwise.
     """
 
@@ -101,6 +102,7 @@ class Service:
     resource_server: str
     operations: tuple[Operation, ...]
     error_document: Callable[[ApiError, str], Document]
+    schemas: Schemas
     is_metered: bool = False  # whether a user may make only so many requests a second of it
 
     def routes(self, site: Site) -> list[Route]:

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 from prefect_globus.emulator.auth import endpoints, operations, screens
 from prefect_globus.emulator.auth.endpoints import ClientCall
 from prefect_globus.emulator.auth.errors import OAuthError, auth_error_document
+from prefect_globus.emulator.auth.schemas import SCHEMAS
 from prefect_globus.emulator.auth.scopes import AUTH_SERVER
 from prefect_globus.emulator.auth.screens import PageCall
 from prefect_globus.emulator.errors import ApiError, BadRequest
@@ -32,16 +33,27 @@ AUTH = Service(
     name="Auth",
     resource_server=AUTH_SERVER,
     error_document=auth_error_document,
+    schemas=SCHEMAS,
     operations=(
-        Operation("GET", "/v2/oauth2/userinfo", operations.userinfo),
-        Operation("POST", "/v2/oauth2/userinfo", operations.post_userinfo),
+        Operation("GET", "/v2/oauth2/userinfo", operations.userinfo, answer="userinfo"),
+        Operation("POST", "/v2/oauth2/userinfo", operations.post_userinfo, answer="userinfo"),
         Operation(
-            "GET", "/v2/api/identities", operations.get_identities, query=("ids", "usernames", "include", "provision")
+            "GET",
+            "/v2/api/identities",
+            operations.get_identities,
+            query=("ids", "usernames", "include", "provision"),
+            answer="identities",
         ),
-        Operation("GET", IDENTITY, operations.get_identity, query=("include",)),
-        Operation("GET", f"{IDENTITY}/consents", operations.get_consents, query=("all",)),
-        Operation("DELETE", f"{IDENTITY}/consents/{{consent}}", operations.rescind_consent),
-        Operation("GET", "/v2/api/identity_providers", operations.get_identity_providers, query=("ids", "domains")),
+        Operation("GET", IDENTITY, operations.get_identity, query=("include",), answer="identity_answer"),
+        Operation("GET", f"{IDENTITY}/consents", operations.get_consents, query=("all",), answer="consents"),
+        Operation("DELETE", f"{IDENTITY}/consents/{{consent}}", operations.rescind_consent, answer="consents"),
+        Operation(
+            "GET",
+            "/v2/api/identity_providers",
+            operations.get_identity_providers,
+            query=("ids", "domains"),
+            answer="identity_providers",
+        ),
     ),
 )
 

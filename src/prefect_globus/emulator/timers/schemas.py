@@ -14,6 +14,7 @@ from prefect_globus.emulator.schemas import (
     TEXT,
     UUID,
     Schema,
+    Schemas,
     answer,
     each,
     listing,
@@ -105,7 +106,7 @@ ANSWERS: dict[str, Schema] = {
 }
 
 
-def components() -> dict[str, Schema]:
+def _requests() -> dict[str, Schema]:
     """Return the schemas of requests, and what these refer to, by name."""
     models, found = models_json_schema(
         [(model, "validation") for model in BODIES.values()], ref_template=ref("{model}")["$ref"]
@@ -113,3 +114,6 @@ def components() -> dict[str, Schema]:
     requests = {f"{name}_request": models[model, "validation"] for name, model in BODIES.items()}
     definitions: dict[str, Schema] = found["$defs"]
     return requests | definitions
+
+
+SCHEMAS = Schemas(ERROR, QUERY, ANSWERS | _requests())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect_globus.emulator.auth.scopes import TIMERS_SERVER
 from prefect_globus.emulator.timers import operations
 from prefect_globus.emulator.timers.documents import error_document
+from prefect_globus.emulator.timers.schemas import SCHEMAS
 from prefect_globus.emulator.web import Operation, Service
 
 JOB = "/jobs/{job_id}"
@@ -24,6 +25,7 @@ TIMERS = Service(
     name="Timers",
     resource_server=TIMERS_SERVER,
     error_document=error_document,
+    schemas=SCHEMAS,
     operations=(
         Operation("POST", "/v2/timer", operations.create_timer, body="timer_create", answer="timer", status=CREATED),
         Operation("GET", "/jobs/", operations.list_jobs, query=LIST_QUERY, answer="job_list"),

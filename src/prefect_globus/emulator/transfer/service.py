@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect_globus.emulator.auth.scopes import TRANSFER_SERVER
 from prefect_globus.emulator.transfer import management, operations, pause_rules, task_operations
+from prefect_globus.emulator.transfer.schemas import SCHEMAS
 from prefect_globus.emulator.web import Operation, Service, error_document
 
 COLLECTION = "/v0.10/operation/endpoint/{endpoint}"
@@ -16,6 +17,7 @@ TRANSFER = Service(
     name="Transfer",
     resource_server=TRANSFER_SERVER,
     error_document=error_document,
+    schemas=SCHEMAS,
     is_metered=True,
     operations=(
         Operation("GET", "/v0.10/endpoint/{endpoint}", operations.get_endpoint, answer="endpoint"),
