@@ -91,7 +91,13 @@ def _asked(call: PageCall, request: LoginRequest) -> Response:
 def decide(call: PageCall) -> Response:
     """Answer POST /v2/oauth2/authorize: what the user has decided."""
     if not _is_from_here(call):
-        return page("message.html", FORBIDDEN, heading="No", text="This form was sent by another site.", link=None)
+        return page(
+            "message.html",
+            FORBIDDEN,
+            heading="This login cannot go on",
+            text="This form was sent by another site.",
+            link=None,
+        )
     request = call.site.logins.take_page(call.fields.get("ticket", ""))
     if request is None:
         return _stopped("This page was used before, or is too old. Start the login again where you came from.")
