@@ -33,7 +33,7 @@ class Bad:
         self.emulator = emulator
         self.tokens = emulator.tokens()
         self.session = requests.Session()
-        self.known = {"endpoint": emulator.collections["source"], "task": str(uuid4())}
+        self.known = {"endpoint": emulator.collections["source"], "identity": emulator.client_id}
 
     def headers(self, service: Service) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.tokens[service.resource_server]}"}

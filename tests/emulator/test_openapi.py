@@ -19,6 +19,7 @@ from support.watched import Watched, watched_emulator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+TRANSFER, TIMERS = "transfer.api.globus.org", "524230d7-ea86-4a52-8312-86065a9e0417"
 SERVERS = {service.name: service.resource_server for service in SERVICES}
 LONGEST = 20.0  # seconds for one answer, on a busy machine
 
@@ -62,27 +63,38 @@ def tokens(emulator: Watched) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def known(emulator: Watched, tokens: dict[str, str]) -> dict[str, list[str]]:
     """What exists, by the name of a parameter of a path or of a field of a body."""
-    collections = list(emulator.collections.values())
+
+    def make(server: str, path: str, document: dict[str, Any]) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {tokens[server]}"}
+        answer = requests.post(f"{emulator.url}{path}", json=document, headers=headers, timeout=LONGEST)
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    source, destination = emulator.collections["source"], emulator.collections["destination"]
+    pair = {"source_endpoint": source, "destination_endpoint": destination}
+    tasks, timers = [], []
+    for path in ("/file", "/none"):  # one that ends, and one that does not because its file is missing
+        transfer = pair | {"DATA": [{"source_path": path, "destination_path": path}]}
+        task = make(TRANSFER, "/v0.10/transfer", transfer | {"submission_id": str(uuid4())})
+        tasks.append(task["task_id"])
+        timer = {"timer_type": "transfer", "schedule": {"type": "once"}, "body": transfer}
+        timers.append(make(TIMERS, "/v2/timer", {"timer": timer})["timer"]["job_id"])
+    nobody = {"endpoint_id": source, "identity_id": str(uuid4()), "message": "Nobody may"}
+    rules = [make(TRANSFER, "/v0.10/endpoint_manager/pause_rule", nobody)["id"] for _ in range(2)]
+    ended = {"task_id_list": tasks[:1], "message": "Enough"}
+    canceled = make(TRANSFER, "/v0.10/endpoint_manager/admin_cancel", ended)
     return {
-        **dict.fromkeys(("endpoint", "source_endpoint", "destination_endpoint", "endpoint_id"), collections),
+        **{name: [source, destination] for name in ("endpoint", "source_endpoint", "destination_endpoint")},
+        **{name: [source, destination] for name in ("endpoint_id", "filter_endpoint")},
         **{name: ["/", "/~/", "/file", "/folder", "/none"] for name in ("path", "old_path", "source_path")},
+        "cancel": [str(canceled["id"])],
         "checksum_algorithm": ["MD5", "SHA256"],
         "deadline": ["2099-12-31T00:00:00Z", "2099-12-31 00:00:00"],
-        "task": [a_task(emulator, tokens, path) for path in ("/file", "/none")],
+        "identity": [emulator.client_id],
+        "job_id": timers,
+        "rule": rules,
+        "task": tasks,
     }
-
-
-def a_task(emulator: Watched, tokens: dict[str, str], path: str) -> str:
-    """A task that ends, or one that does not because its file is missing."""
-    data = {
-        "submission_id": str(uuid4()),
-        "source_endpoint": emulator.collections["source"],
-        "destination_endpoint": emulator.collections["destination"],
-        "DATA": [{"source_path": path, "destination_path": path}],
-    }
-    headers = {"Authorization": f"Bearer {tokens['transfer.api.globus.org']}"}
-    answer = requests.post(f"{emulator.url}/v0.10/transfer", json=data, headers=headers, timeout=LONGEST)
-    return str(answer.json()["task_id"])
 
 
 def partly_known(value: Any, known: dict[str, list[str]]) -> st.SearchStrategy[Any]:

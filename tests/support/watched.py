@@ -28,21 +28,22 @@ SCOPES = {
 
 @dataclass(frozen=True)
 class Watched:
-    """A running emulator; `errors` is where it writes what goes wrong inside."""
+    """A running emulator; `errors` is where it writes what goes wrong inside, `client_id` who mistreats it."""
 
     url: str
     collections: dict[str, str]
     errors: Path
+    client_id: str
 
     @property
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
     def tokens(self) -> dict[str, str]:
-        """Return the tokens of a new client, by resource server."""
+        """Return the tokens of the client, by resource server."""
         answer = requests.post(
             f"{self.url}/v2/oauth2/token",
-            auth=(str(uuid4()), "secret"),
+            auth=(self.client_id, "secret"),
             data={"grant_type": "client_credentials", "scope": " ".join(SCOPES.values())},
             timeout=30,
         )
@@ -75,7 +76,7 @@ def watched_emulator(root: Path, *options: str) -> Iterator[Watched]:
             ready = process.stdout.readline().strip()
             assert ready.startswith(READY), errors.read_text()
             found = [COLLECTION_LINE.match(process.stdout.readline()) for _ in names]
-            yield Watched(ready.removeprefix(READY), {one[1]: one[2] for one in found if one}, errors)
+            yield Watched(ready.removeprefix(READY), {one[1]: one[2] for one in found if one}, errors, str(uuid4()))
             assert process.poll() is None, f"The emulator has ended: {errors.read_text()}"
             process.stdin.close()
             process.wait(30)
