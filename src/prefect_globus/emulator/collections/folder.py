@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from prefect_globus.emulator.collections.paths import Parts
 
+FORMAT = 0o170000  # the bits of a mode that say what type of file it is
 TYPES = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "dir",
@@ -31,7 +32,7 @@ TYPES = {
 
 def type_of(status: os.stat_result) -> str:
     """Return the API's word for the type of a file (contract section 5, file document)."""
-    return TYPES.get(stat.S_IFMT(status.st_mode), "other")
+    return TYPES.get(status.st_mode & FORMAT, "other")
 
 
 def _is_listed(name: str) -> bool:
@@ -72,20 +73,22 @@ class Folder(Storage):
 
     def scan(self, parts: Parts, *, limit: int | None = None) -> list[Entry]:
         """Return the entries of a directory, without names that are not UTF-8 and without our own parts."""
-        entries = []
+        entries: list[Entry] = []
+        most = None if limit is None else limit + 1
         with self._root.directory(parts) as directory, os.scandir(directory) as found:
             for one in found:
-                if not _is_listed(one.name):
+                name = one.name
+                if not _is_listed(name):
                     continue
                 try:
                     status = one.stat(follow_symlinks=False)
-                    if stat.S_ISLNK(status.st_mode):
-                        entries.append(self._entry(directory, (*parts, one.name), status))
+                    if one.is_symlink():
+                        entries.append(self._entry(directory, (*parts, name), status))
                     else:
-                        entries.append(Entry(one.name, type_of(status), status))
+                        entries.append(Entry(name, type_of(status), status))
                 except FileNotFoundError:  # deleted while we look
                     continue
-                if limit is not None and len(entries) > limit:
+                if len(entries) == most:
                     raise ListingTooLargeError
         return entries
 

@@ -141,6 +141,11 @@ class Shape:
         """Return when a file was last modified, in seconds since the epoch."""
         return NEWEST - (file.number * 7919 + self.seed * 104_729) % YEAR
 
+    def mtimes(self, leaf: Directory) -> list[int]:
+        """Return when the files of a leaf were last modified, in their order."""
+        first = self.first_file(leaf) * 7919 + self.seed * 104_729
+        return [NEWEST - number % YEAR for number in range(first, first + self.count(leaf) * 7919, 7919)]
+
     def first_file(self, leaf: Directory) -> int:
         """Return the number of the first file of a leaf."""
         each, more = divmod(self.files, self._leaves)

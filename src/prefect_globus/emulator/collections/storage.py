@@ -24,17 +24,28 @@ class Status(Protocol):
     """What `os.stat_result` says of a file, as far as anybody asks."""
 
     @property
-    def st_mode(self) -> int: ...
+    def st_mode(self) -> int:
+        """Type and permissions."""
+
     @property
-    def st_uid(self) -> int: ...
+    def st_uid(self) -> int:
+        """Number of the user."""
+
     @property
-    def st_gid(self) -> int: ...
+    def st_gid(self) -> int:
+        """Number of the group."""
+
     @property
-    def st_size(self) -> int: ...
+    def st_size(self) -> int:
+        """Size in bytes."""
+
     @property
-    def st_mtime(self) -> float: ...
+    def st_mtime(self) -> float:
+        """Modification time, in seconds since the epoch."""
+
     @property
-    def st_mtime_ns(self) -> int: ...
+    def st_mtime_ns(self) -> int:
+        """The same in nanoseconds."""
 
 
 class Link(NamedTuple):
@@ -74,7 +85,11 @@ class Storage(ABC):
 
     @abstractmethod
     def scan(self, parts: Parts, *, limit: int | None = None) -> list[Entry]:
-        """Return the entries of a directory, in no order. Raises ListingTooLargeError if there are more than `limit`."""
+        """Return the entries of a directory, in no order.
+
+        Raises:
+            ListingTooLargeError: if there are more than `limit`.
+        """
 
     @abstractmethod
     def make_directory(self, parts: Parts) -> None:

@@ -1,7 +1,7 @@
 """A tree that is stored nowhere: a source of any size, and a destination that swallows.
 
-As a source, its files have bytes that follow from the seed and the number of the file: a common body, and an end that is
-the file's own. Whoever reads them gets them, so a folder as destination really holds them afterwards.
+As a source, its files have bytes that follow from the seed and the number of the file: a common body, and an end that
+is the file's own. Whoever reads them gets them, so a folder as destination really holds them afterwards.
 
 As a destination, it takes whatever is written and keeps nothing of it. What it shows afterwards is what it has always
 shown, its own shape: so a path of the shape exists, and a sync level decides by that, and any other does not.
@@ -89,8 +89,11 @@ class Synthetic(Storage):
         if here.level:
             status: Status = self.status(here)
             return [Entry(name, "dir", status) for name in self.shape.names(here)]
-        found = enumerate(self.shape.names(here), self.shape.first_file(here))
-        return [Entry(name, "file", self.status(File(number))) for number, name in found]
+        owner, size = self._owner, self.shape.size
+        return [
+            Entry(name, "file", SyntheticStatus(FILE_MODE, *owner, size, mtime))
+            for name, mtime in zip(self.shape.names(here), self.shape.mtimes(here), strict=True)
+        ]
 
     def children(self, parts: Parts) -> list[Child]:
         """Return the names in a directory, in order."""

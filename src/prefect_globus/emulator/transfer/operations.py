@@ -13,7 +13,7 @@ from prefect_globus.emulator.identities import OWNER_ID
 from prefect_globus.emulator.queries import choice_test, clauses_test, ordered, pattern_test, time_test
 from prefect_globus.emulator.tasks.submission import canonical_uuid, read_path
 from prefect_globus.emulator.transfer.endpoint_documents import endpoint_document, entity_type
-from prefect_globus.emulator.transfer.file_documents import file_document, group_name, user_name
+from prefect_globus.emulator.transfer.file_documents import file_document, file_documents, group_name, user_name
 from prefect_globus.emulator.transfer.pause_rules import refuse_if_paused
 
 if TYPE_CHECKING:
@@ -83,11 +83,11 @@ def ls(call: Call) -> Document:
         entries = call.site.folders[collection.uuid].scan(path_parts(path), limit=LARGEST_LISTING)
     entries = _selected(call, entries)
     limit, offset = call.number("limit", LARGEST_LISTING, LARGEST_LISTING), call.number("offset", 0)
-    page = [file_document(entry) for entry in entries[offset : offset + limit]]
+    page = entries[offset : offset + limit]
     absolute = _as_directory("/" + "/".join(path_parts(path)))
     return {
         "DATA_TYPE": "file_list",
-        "DATA": page,
+        "DATA": file_documents(page),
         "absolute_path": absolute,
         "endpoint": collection.uuid,
         "length": len(page),
