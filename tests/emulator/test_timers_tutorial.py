@@ -1,7 +1,7 @@
 """The tutorial "Scheduling a Repeating Transfer" of docs.globus.org, statement by statement.
 
-Only `UserApp` is imported from where it is now. The addresses of the services come from the environment; collections and
-paths are the tutorial's own.
+Only `UserApp` is imported from where it is now, and the name of a timer stands on one line. The addresses of the services
+come from the environment; collections and paths are the tutorial's own.
 """
 
 from __future__ import annotations
