@@ -31,7 +31,7 @@ def mapped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator,
     for name in ("secret", "plain"):
         (root / name).mkdir()
     folders = {name: root / name for name in ("secret", "plain")}
-    with running_emulator(folders, time_scale=200.0, data_access=["secret"], rate=600_000) as emulator:
+    with running_emulator(folders, time_scale=200.0, data_access=["secret"], rate=900_000) as emulator:
         yield emulator, root
 
 
