@@ -13,11 +13,11 @@ import globus_sdk
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.emulator.conftest import Lab
 
 from prefect_globus.emulator.collections.shape import Directory, File, Shape, ShapeError, parse_shape
 from prefect_globus.emulator.collections.synthetic import Content
 from prefect_globus.emulator.process import EmulatorProcessError, running_emulator
-from tests.emulator.conftest import Lab
 
 if TYPE_CHECKING:
     from prefect_globus.emulator.process import Emulator
@@ -147,7 +147,7 @@ def test_a_tree_is_written_to_a_folder(trees: Trees) -> None:
     assert (again["files_skipped"], again["files_transferred"]) == (50, 0)
 
 
-def test_the_bytes_are_the_same_for_ever(trees: Trees) -> None:
+def test_the_bytes_are_the_same_for_ever() -> None:
     """A checksum that was once recorded holds, so nobody's records become wrong by an update of ours."""
     digest = hashlib.sha256()
     content, size = Content(parse_shape(SHAPES["tree"])), 70000
