@@ -186,3 +186,12 @@ def test_specs_may_carry_uuids_and_names_spaces(tmp_path: Path) -> None:
     (tmp_path / "a  b=c").mkdir()
     with running_emulator([f"my name@{known}={tmp_path / 'a  b=c'}"]) as emulator:
         assert emulator.collections == {"my name": known}
+
+
+def test_the_state_is_for_its_owner_only(tmp_path: Path) -> None:
+    """It holds the key that signs logins."""
+    with running_emulator({"only": tmp_path}, state=tmp_path / "state.sqlite") as emulator:
+        requests.get(emulator.url, timeout=30).raise_for_status()
+        files = list(tmp_path.glob("state.sqlite*"))
+        assert len(files) > 1
+        assert {path.stat().st_mode & 0o777 for path in files} == {0o600}

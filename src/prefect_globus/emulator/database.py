@@ -31,10 +31,11 @@ class Database:
         self._mutex = threading.RLock()
         self._lock_file = _lock(path)
         try:
+            path.touch(mode=0o600)  # it holds the key that signs logins; SQLite gives its other files the same mode
             self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._connection.row_factory = sqlite3.Row
             self._prepare()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             os.close(self._lock_file)
             raise StateError(f"{path} cannot be used as state: {error}. Name another file.") from error
         except BaseException:
