@@ -69,8 +69,9 @@ def create_timer(call: Call) -> Document:
     """Answer POST /v2/timer."""
     now = time.time()
     spec = read(TimerCreate, call.body, "body").spec(now, call.site.policy.scale)
-    timer = call.site.scheduler.create(call.identity, call.owner.client_id, spec, now)
-    return {"timer": timer_document(_view(call, timer))}
+    with call.site.scheduler.at_rest():
+        timer = call.site.scheduler.create(call.identity, call.owner.client_id, spec, now)
+        return {"timer": timer_document(_view(call, timer))}
 
 
 def create_job(call: Call) -> Document:
@@ -84,57 +85,64 @@ def create_job(call: Call) -> Document:
         detail = {"loc": ["body", "callback_body"], "msg": "It is nested too deeply", "type": "value_error"}
         raise InvalidRequest([detail]) from error
     spec = asked.spec(now, call.site.policy.scale, callback_body)
-    timer = call.site.scheduler.create(call.identity, call.owner.client_id, spec, now)
-    return _job(call, timer)
+    with call.site.scheduler.at_rest():
+        return _job(call, call.site.scheduler.create(call.identity, call.owner.client_id, spec, now))
 
 
 def list_jobs(call: Call) -> Document:
     """Answer GET /jobs/."""
     query = read(ListQuery, dict(call.query), "query")
-    timers = [one for one in call.site.timers.of_owner(call.identity) if _matches(one, query)]
+    page = ReadQuery(page_size=query.result_count)
     field, descending = query.ordering
-    timers.sort(key=ORDER_KEYS[field], reverse=descending)
-    return {"jobs": [_job(call, timer, ReadQuery(page_size=query.result_count)) for timer in timers]}
+    with call.site.scheduler.at_rest():
+        timers = [one for one in call.site.timers.of_owner(call.identity) if _matches(one, query)]
+        timers.sort(key=ORDER_KEYS[field], reverse=descending)
+        return {"jobs": [_job(call, timer, page) for timer in timers]}
 
 
 def get_job(call: Call) -> Document:
     """Answer GET /jobs/ID."""
-    return _job(call, _timer(call), read(ReadQuery, dict(call.query), "query"))
+    page = read(ReadQuery, dict(call.query), "query")
+    with call.site.scheduler.at_rest():
+        return _job(call, _timer(call), page)
 
 
 def update_job(call: Call) -> Document:
     """Answer PATCH /jobs/ID."""
-    timer = _timer(call)
     asked = read(JobUpdate, call.body, "body")
-    if "name" in asked.model_fields_set:
-        timer = call.site.scheduler.rename(timer, asked.name)
-    return _job(call, timer)
+    with call.site.scheduler.at_rest():
+        timer = _timer(call)
+        if "name" in asked.model_fields_set:
+            timer = call.site.scheduler.rename(timer, asked.name)
+        return _job(call, timer)
 
 
 def delete_job(call: Call) -> Document:
     """Answer DELETE /jobs/ID, with the timer as it was."""
-    timer = _timer(call)
-    document = _job(call, timer)
-    deleted = call.site.scheduler.delete(timer)
-    return document | {"status": deleted.status, "next_run": None, "activity": None}
+    with call.site.scheduler.at_rest():
+        timer = _timer(call)
+        results = _results(call, timer, ReadQuery())
+        return job_document(_view(call, call.site.scheduler.delete(timer)), results)
 
 
 def pause_job(call: Call) -> Document:
     """Answer POST /jobs/ID/pause."""
-    timer = _timer(call)
-    if not call.site.scheduler.pause(timer):
-        raise TimerEnded(timer.job_id)
+    with call.site.scheduler.at_rest():
+        timer = _timer(call)
+        if not call.site.scheduler.pause(timer):
+            raise TimerEnded(timer.job_id)
     return {"message": f"Successfully paused job {timer.job_id}."}
 
 
 def resume_job(call: Call) -> Document:
     """Answer POST /jobs/ID/resume. The SDK sends update_credentials in the body, the documents say: in the query."""
-    timer = _timer(call)
     asked = read(Resume, call.body, "body").update_credentials
     if asked is None:
         asked = read(Resume, dict(call.query), "query").update_credentials
-    if not call.site.scheduler.resume(timer, call.owner.client_id, update_credentials=asked):
-        raise TimerEnded(timer.job_id)
+    with call.site.scheduler.at_rest():
+        timer = _timer(call)
+        if not call.site.scheduler.resume(timer, call.owner.client_id, update_credentials=asked):
+            raise TimerEnded(timer.job_id)
     return {"message": f"Successfully resumed job {timer.job_id}."}
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from prefect_globus.emulator.auth.consents import ConsentRequired
@@ -20,6 +21,8 @@ from prefect_globus.emulator.timers.schedule import retry_window
 from prefect_globus.emulator.timers.submitter import run_label
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from prefect_globus.emulator.tasks.model import Policy
     from prefect_globus.emulator.timers.store import TimerStore
     from prefect_globus.emulator.timers.submitter import Submitter
@@ -60,6 +63,12 @@ class Scheduler:
             self._changed.notify_all()
         self._thread.join()
 
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Let nothing begin or change for as long as the block lasts, so that what is read in it fits together."""
+        with self._changed:
+            yield
+
     def create(self, owner_id: str, client_id: str, spec: TimerSpec, now: float) -> Timer:
         """Accept a timer."""
         with self._changed:
@@ -97,9 +106,9 @@ class Scheduler:
             }
             now = time.time()
             ends_at = timer.spec.schedule.ends_at
-            if ends_at is not None and now > ends_at:
+            is_starting = self._store.starting_run(timer) is not None  # and so was due before the end
+            if ends_at is not None and now > ends_at and not is_starting:
                 return self._store.change_status(timer, Status.ENDED, next_run=None, **columns)
-            is_starting = self._store.starting_run(timer) is not None
             next_run = now if is_starting or timer.next_run is None else max(timer.next_run, now)
             changed = self._store.change_status(timer, Status.LOADED, next_run=next_run, **columns)
             self._changed.notify_all()
