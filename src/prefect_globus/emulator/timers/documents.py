@@ -62,11 +62,10 @@ def job_document(view: TimerView, results: ResultPage) -> Document:
     """Return a timer as /jobs/ answers it. `start` is when it really starts, with the time scale applied."""
     timer = view.timer
     spec = timer.spec
-    end = spec.schedule_document.get("end") or {}
     return _common(view) | {
         "start": timestamp(spec.schedule.start),
         "interval": None if spec.interval is None else float(spec.interval),
-        "stop_after": {"date": end.get("datetime"), "n_runs": spec.schedule.count},
+        "stop_after": _stop_after(timer),
         "callback_url": spec.callback_url,
         "callback_body": spec.callback_body or {"body": spec.body},
         "scope": spec.scope,
@@ -107,6 +106,13 @@ def _common(view: TimerView) -> Document:
         "schedule": timer.spec.schedule_document,
         "activity": _activity(view),
     }
+
+
+def _stop_after(timer: Timer) -> Document | None:
+    """Return when a timer ends, or null if it does not, as the SDK's canned documents show both."""
+    date = (timer.spec.schedule_document.get("end") or {}).get("datetime")
+    count = timer.spec.schedule.count
+    return None if date is None and count is None else {"date": date, "n_runs": count}
 
 
 def _inactive_reason(timer: Timer) -> Document | None:

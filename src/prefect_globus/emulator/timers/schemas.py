@@ -93,7 +93,7 @@ ANSWERS: dict[str, Schema] = {
         None,
         start=GIVEN_TIME,
         interval={"type": ["number", "null"]},
-        stop_after=answer(None, date=nullable(GIVEN_TIME), n_runs=nullable(COUNT)),
+        stop_after=nullable(answer(None, date=nullable(GIVEN_TIME), n_runs=nullable(COUNT))),
         callback_url=TEXT,
         callback_body=OBJECT,
         scope=nullable(TEXT),
