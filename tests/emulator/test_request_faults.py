@@ -297,6 +297,13 @@ def test_faults_are_listed_and_lifted_over_http(lab: Lab) -> None:
         assert requests.get(f"{url}/{fault_id}", timeout=30).status_code == 404
 
 
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 REFUSED = [
     ({}, "kind"),
     ({"kind": "request"}, "effect"),
@@ -327,6 +334,9 @@ REFUSED = [
     ({"kind": "request", "effect": {"kind": "delay", "seconds": 0}}, "seconds"),
     ({"kind": "request", "effect": {"kind": "delay", "seconds": 1e300}}, "seconds"),
     ({"kind": "request", "effect": {"kind": "answer"}}, "effect.status"),
+    ({"kind": "request", "effect": {"kind": "answer", "status": 500, "fields": {"a": nested(60)}}}, "nested"),
+    ({"kind": "request", "effect": {"kind": "answer", "status": 500, "fields": {"a": nested(900)}}}, "nested"),
+    ({"kind": "request", "effect": {"kind": "drop"}, "path": "/" + "*a" * 5000}, "characters"),
     ({"kind": "request", "effect": {"kind": "answer", "status": 100}}, "status"),
     ({"kind": "request", "effect": {"kind": "answer", "status": 500, "headers": {"A": "b\r\nC: d"}}}, "header"),
     ({"kind": "request", "effect": {"kind": "answer", "status": 500, "headers": {"A b": "c"}}}, "header"),
@@ -334,7 +344,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("document", "said"), REFUSED, ids=[str(one) for one, _ in REFUSED])
+@pytest.mark.parametrize(("document", "said"), REFUSED, ids=[str(one)[:90] for one, _ in REFUSED])
 def test_a_fault_that_makes_no_sense_is_refused(lab: Lab, document: dict[str, Any], said: str) -> None:
     """The answer says what is wrong with it, and nothing has happened."""
     before = lab.emulator.faults()

@@ -96,7 +96,8 @@ class FaultMiddleware:
                 await _abort(scope, body)
             case MalformedBody():
                 start, _ = await _answer_of(self._app, scope, body)
-                await Response(NO_JSON, start["status"], media_type="application/json")(scope, body.receive, send)
+                status = 200 if start["status"] in BODILESS else start["status"]
+                await Response(NO_JSON, status, media_type="application/json")(scope, body.receive, send)
             case _:
                 await self._app(scope, body.receive, send)
 

@@ -20,6 +20,8 @@ HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 LONGEST_DELAY = 3600.0
 LARGEST_COUNT = 2**53
+LONGEST_GLOB = 4096
+DEEPEST_FIELD = 50
 
 # What a file can fail with (contract section 4, events). The last line is the emulator's own choice: [inferred].
 FILE_ERRORS = frozenset(
@@ -63,6 +65,7 @@ class Answer(_Record):
 
     def __post_init__(self) -> None:
         _require(200 <= self.status <= 599, f"status must be from 200 to 599, not {self.status}")  # noqa: PLR2004 -- said in words beside it
+        _require(_depth(self.fields) <= DEEPEST_FIELD, f"fields must not be nested deeper than {DEEPEST_FIELD}")
         for name, value in self.headers.items():
             _require(HEADER_NAME.fullmatch(name) is not None, f"{name!r} cannot be the name of a header")
             _require(HEADER_VALUE.fullmatch(value) is not None, f"{value!r} cannot be the value of header {name}")
@@ -286,6 +289,7 @@ class TaskFault(_Record):
     def __post_init__(self) -> None:
         _check_effect(self.effect, self.EFFECTS)
         _check_glob("file", self.file)
+        _check_length("label", self.label)
         _check_counts(self.after, self.times)
 
 
@@ -338,9 +342,28 @@ def _check_effect(effect: object, known: dict[str, type]) -> None:
     _require(isinstance(effect, tuple(known.values())), f"effect must be one of {names}, not {type(effect).__name__}")
 
 
+def _depth(value: object) -> int:
+    """Return how deep lists and objects are nested, but not how much deeper than may be."""
+    depth, here = 0, [value]
+    while here and depth <= DEEPEST_FIELD:
+        depth += 1
+        here = [
+            inner
+            for one in here
+            if isinstance(one, (dict, list))
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    return depth
+
+
 def _check_glob(name: str, glob: str | None) -> None:
+    _check_length(name, glob)
     is_possible = glob is None or glob.startswith(("/", "*", "?", "["))
     _require(is_possible, f"{name} {glob!r} can never match: every path begins with '/'")
+
+
+def _check_length(name: str, glob: str | None) -> None:
+    _require(glob is None or len(glob) <= LONGEST_GLOB, f"{name} must have at most {LONGEST_GLOB} characters")
 
 
 def _check_counts(after: int, times: int | None) -> None:
