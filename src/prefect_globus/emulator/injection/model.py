@@ -264,7 +264,8 @@ class TaskFault(_Record):
         task: task id.
         label: glob over the label of the task.
         after: how many matching paths pass first.
-        times: how many it then meets; None is for as long as the fault is there.
+        times: how many it then meets; None is for as long as the fault is there. A task that is to be paused or
+            suspended just once needs `times=1`, or the next path has it paused again.
     """
 
     effect: TaskEffect
