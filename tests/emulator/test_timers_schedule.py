@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefect_globus.emulator.timers.documents import timestamp
 from prefect_globus.emulator.timers.schedule import (
     LONGEST_INTERVAL,
     LONGEST_RETRY,
@@ -94,3 +96,11 @@ def test_a_run_is_retried_for_half_the_interval_at_most(interval: int | None) ->
         assert window == 0
     else:
         assert window == min(interval / 2, 2700)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e-300])
+def test_a_moment_beyond_all_dates_can_be_told(scale: float) -> None:
+    """A time scale far below 1 leads there; the document has the last date then, or the first."""
+    now = 1.8e9
+    assert timestamp(real_moment(now + 3600, now, scale)) == "9999-12-31T23:59:59+00:00"
+    assert timestamp(real_moment(now - 3600, now, scale)) == "0001-01-01T00:00:00+00:00"

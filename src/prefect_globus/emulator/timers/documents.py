@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from prefect_globus.emulator.tasks.model import Task
 
 POLLED = 200  # HTTP status of looking at a task
+FIRST_MOMENT = datetime.min.replace(tzinfo=UTC).timestamp()  # a time scale far below 1 goes beyond
+LAST_MOMENT = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
 RELEASE_AFTER = "P30D"  # for how long the service of an action remembers it
 
 
@@ -88,8 +90,8 @@ def timestamp(seconds: float | None) -> str | None:
 
 
 def moment(seconds: float) -> datetime:
-    """Return a moment as documents tell it, which is to the microsecond."""
-    return datetime.fromtimestamp(seconds, UTC)
+    """Return a moment as documents tell it, which is to the microsecond, and within the years that a date can hold."""
+    return datetime.fromtimestamp(min(max(seconds, FIRST_MOMENT), LAST_MOMENT), UTC)
 
 
 def _common(view: TimerView) -> Document:
