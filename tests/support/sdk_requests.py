@@ -48,7 +48,7 @@ REMARKS = {
 
 HEAD = """# What the emulator serves of globus-sdk
 
-Made by `python tests/support/sdk_requests.py`, from the SDK's own methods and the emulator's own routes; a test holds this
+Made by `python tests/support/sdk_requests.py` from the SDK's own methods and the emulator's own routes; a test holds this
 page to both. What is not served is refused with the status that is shown and an error document that names it.
 """
 
