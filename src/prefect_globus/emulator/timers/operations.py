@@ -3,52 +3,23 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
 from prefect_globus.emulator.errors import ApiError
 from prefect_globus.emulator.tasks.submission import canonical_uuid
-from prefect_globus.emulator.timers.documents import (
-    ResultPage,
-    RunView,
-    TimerView,
-    job_document,
-    moment,
-    timer_document,
-)
-from prefect_globus.emulator.timers.model import Document, Run, Status, Timer
-from prefect_globus.emulator.timers.requests import (
-    InvalidRequest,
-    JobCreate,
-    JobUpdate,
-    ListQuery,
-    ReadQuery,
-    Resume,
-    TimerCreate,
-    read,
-)
+from prefect_globus.emulator.timers.documents import ResultPage, RunView, TimerView, job_document, timer_document
+from prefect_globus.emulator.timers.listing import ListQuery, ReadQuery
+from prefect_globus.emulator.timers.model import Document, Run, Timer
+from prefect_globus.emulator.timers.reading import InvalidRequest, read
+from prefect_globus.emulator.timers.requests import JobCreate, JobUpdate, Resume, TimerCreate
 from prefect_globus.emulator.transfer.task_documents import event_document, task_document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from prefect_globus.emulator.web import Call
 
 EVENTS_SHOWN = 10  # of a task, in a result
-ACTIVE = frozenset({Status.NEW, Status.LOADED})
-
-ORDER_KEYS: dict[str, Callable[[Timer], Any]] = {
-    "submitted_at": lambda timer: timer.submitted_at,
-    "name": lambda timer: timer.spec.name or "",
-    "status": lambda timer: timer.status,
-    "start": lambda timer: timer.spec.schedule.start,
-    "interval": lambda timer: timer.spec.interval or 0,
-    "last_ran_at": lambda timer: timer.last_ran_at or 0.0,
-    "next_run": lambda timer: timer.next_run or float("inf"),
-    "n_runs": lambda timer: timer.number_of_runs,
-    "n_errors": lambda timer: timer.number_of_errors,
-}
 
 
 class TimerNotFound(ApiError):  # noqa: N818 -- named for what it is
@@ -93,10 +64,8 @@ def list_jobs(call: Call) -> Document:
     """Answer GET /jobs/."""
     query = read(ListQuery, dict(call.query), "query")
     page = ReadQuery(page_size=query.result_count)
-    field, descending = query.ordering
     with call.site.scheduler.at_rest():
-        timers = [one for one in call.site.timers.of_owner(call.identity) if _matches(one, query)]
-        timers.sort(key=ORDER_KEYS[field], reverse=descending)
+        timers = query.choose(call.site.timers.of_owner(call.identity))
         return {"jobs": [_job(call, timer, page) for timer in timers]}
 
 
@@ -156,17 +125,6 @@ def _timer(call: Call) -> Timer:
     if found is None:
         raise TimerNotFound(asked)
     return found
-
-
-def _matches(timer: Timer, query: ListQuery) -> bool:
-    status = "active" if timer.status in ACTIVE else timer.status
-    after, before, submitted_at = query.submitted_after, query.submitted_before, moment(timer.submitted_at)
-    return (
-        status in query.statuses
-        and query.filter_name.lower() in (timer.spec.name or "").lower()
-        and (after is None or submitted_at > after)
-        and (before is None or submitted_at < before)
-    )
 
 
 def _job(call: Call, timer: Timer, page: ReadQuery | None = None) -> Document:

@@ -1,28 +1,15 @@
-"""Reading what a client sends (contract section 7).
-
-The service itself is built on pydantic, so that the errors of our models have the very shape of its own.
-"""
+"""What a client asks for, in the words of both versions of the service: timers, and changes (contract section 7)."""
 
 from __future__ import annotations
 
 import time
-import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, Field, field_validator, model_validator
 
-from prefect_globus.emulator.errors import ApiError, BadRequest
-from prefect_globus.emulator.tasks.submission import read_transfer
 from prefect_globus.emulator.timers.model import Document, TimerSpec
+from prefect_globus.emulator.timers.reading import Moment
 from prefect_globus.emulator.timers.schedule import (
     FURTHEST_START,
     LONGEST_INTERVAL,
@@ -30,9 +17,7 @@ from prefect_globus.emulator.timers.schedule import (
     Schedule,
     real_moment,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from prefect_globus.emulator.timers.transfer_body import CallbackBody, TransferDocument
 
 # Every address that the Transfer action has had; older clients know an older one.
 TRANSFER_ACTIONS = (
@@ -40,39 +25,6 @@ TRANSFER_ACTIONS = (
     "https://actions.automate.globus.org/transfer/transfer/run",
     "https://actions.globus.org/transfer/transfer/run",
 )
-# The names of the older action for the fields of a transfer document.
-OLDER_NAMES = {
-    "source_endpoint_id": "source_endpoint",
-    "destination_endpoint_id": "destination_endpoint",
-    "transfer_items": "DATA",
-}
-
-
-class InvalidRequest(ApiError):  # noqa: N818 -- named for what it is
-    """The request says something that does not fit; the answer says where and why, one entry for each error."""
-
-    def __init__(self, detail: Sequence[Document]) -> None:
-        super().__init__(422, "InvalidRequest", "The request is invalid", {"detail": list(detail)})
-
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def read(model: type[Model], document: Document, place: str) -> Model:
-    """Return a document as a model. Raises InvalidRequest, whose locations begin with `place`: body or query."""
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise InvalidRequest([{**one, "loc": [place, *one["loc"]]} for one in found]) from error
-
-
-def _utc(moment: datetime) -> datetime:
-    """Return a moment in UTC, which it is taken to be in unless it says otherwise."""
-    try:
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except OverflowError as error:
-        raise ValueError("There is no such moment in UTC") from error
 
 
 def _start(moment: datetime) -> datetime:
@@ -82,76 +34,9 @@ def _start(moment: datetime) -> datetime:
     return moment
 
 
-Moment = Annotated[datetime, AfterValidator(_utc)]
 Start = Annotated[Moment, AfterValidator(_start)]
 Interval = Annotated[int, Field(ge=SHORTEST_INTERVAL, le=LONGEST_INTERVAL)]
 Count = Annotated[int, Field(ge=1, le=2**31)]
-
-DEFAULT_PAGE = 10  # [inferred], as the next one
-LARGEST_PAGE = 100
-Page = Annotated[int, Field(ge=1, le=LARGEST_PAGE)]
-
-FILTER_STATUSES = ("active", "inactive", "ended")
-ORDERS = ("submitted_at", "name", "status", "start", "interval", "last_ran_at", "next_run", "n_runs", "n_errors")
-
-
-class TransferItem(BaseModel):
-    """An item of a transfer document."""
-
-    DATA_TYPE: Literal["transfer_item"] = "transfer_item"
-    source_path: str
-    destination_path: str
-    recursive: bool | None = None
-    external_checksum: str | None = None
-    checksum_algorithm: str | None = None
-
-
-class FilterRule(BaseModel):
-    """A filter rule of a transfer document."""
-
-    DATA_TYPE: Literal["filter_rule"] = "filter_rule"
-    name: str
-    method: Literal["include", "exclude"] = "exclude"
-    type: Literal["file", "dir"] | None = None
-
-
-class TransferDocument(BaseModel):
-    """A transfer document without a submission_id. It is checked as a submission is, but for consents and paths."""
-
-    DATA_TYPE: Literal["transfer"] = "transfer"
-    source_endpoint: uuid.UUID
-    destination_endpoint: uuid.UUID
-    DATA: list[TransferItem] = Field(min_length=1)
-    deadline: str | None = None
-    delete_destination_extra: bool = False
-    destination_local_user: str | None = None
-    encrypt_data: bool = False
-    fail_on_quota_errors: bool = False
-    filter_rules: list[FilterRule] | None = None
-    label: str | None = None
-    notify_on_failed: bool = True
-    notify_on_inactive: bool = True
-    notify_on_succeeded: bool = True
-    preserve_timestamp: bool = False
-    recursive_symlinks: Literal["ignore", "keep", "copy"] | None = None
-    skip_source_errors: bool = False
-    source_local_user: str | None = None
-    store_base_path_info: bool = False
-    sync_level: Literal[0, 1, 2, 3] | None = None
-    verify_checksum: bool = False
-
-    @property
-    def document(self) -> Document:
-        """The document with its defaults filled in."""
-        return self.model_dump(mode="json", exclude_none=True)
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        try:
-            read_transfer(self.document | {"submission_id": str(uuid.uuid4())})
-        except BadRequest as error:
-            raise ValueError(error.message) from error
-        return self
 
 
 class EndAfterIterations(BaseModel):
@@ -251,16 +136,6 @@ class TimerCreate(BaseModel):
         return _spec(asked.name, asked.schedule, asked.body, now, scale)
 
 
-def _with_newer_names(body: object) -> object:
-    return {OLDER_NAMES.get(name, name): value for name, value in body.items()} if isinstance(body, dict) else body
-
-
-class CallbackBody(BaseModel):
-    """What the Transfer action is called with, in the words of any of its versions."""
-
-    body: Annotated[TransferDocument, BeforeValidator(_with_newer_names)]
-
-
 class StopAfter(BaseModel):
     """When a job stops."""
 
@@ -323,54 +198,6 @@ class JobUpdate(BaseModel):
     """The body of PATCH /jobs/ID; nothing but the name can be changed."""
 
     name: str | None = None
-
-
-class ListQuery(BaseModel):
-    """The query of GET /jobs/."""
-
-    filter_name: str = ""
-    submitted_after: Moment | None = None
-    submitted_before: Moment | None = None
-    filter_active: bool = False
-    filter_stopped: bool = False
-    filter_status: str = ""
-    result_count: Page = DEFAULT_PAGE
-    order: str = "submitted_at"
-
-    @property
-    def statuses(self) -> frozenset[str]:
-        """The statuses that are asked for, out of those that a filter knows."""
-        asked = {one.strip().lower() for one in self.filter_status.split(",")} - {""}
-        asked |= ({"active"} if self.filter_active else set()) | ({"ended"} if self.filter_stopped else set())
-        return frozenset(asked or FILTER_STATUSES)
-
-    @field_validator("filter_status")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if unknown := {one.strip().lower() for one in value.split(",")} - {"", *FILTER_STATUSES}:
-            raise ValueError(f"Unknown status {min(unknown)[:80]!r}; there are active, inactive and ended")
-        return value
-
-    @property
-    def ordering(self) -> tuple[str, bool]:
-        """The field to order by, and whether the largest comes first."""
-        field, _, direction = " ".join(self.order.split()).partition(" ")
-        return field, direction.lower() == "desc"
-
-    @field_validator("order")
-    @classmethod
-    def _orderable(cls, value: str) -> str:
-        field, *direction = value.split() or [""]
-        if field not in ORDERS or [one.lower() for one in direction] not in ([], ["asc"], ["desc"]):
-            raise ValueError(f"The order must be FIELD [asc|desc], with a field of {', '.join(ORDERS)}")
-        return value
-
-
-class ReadQuery(BaseModel):
-    """The query of GET /jobs/ID: which results, and how many."""
-
-    results_pt: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")] | None = None
-    page_size: Page = DEFAULT_PAGE
 
 
 class Resume(BaseModel):

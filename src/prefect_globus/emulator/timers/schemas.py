@@ -21,16 +21,9 @@ from prefect_globus.emulator.schemas import (
     nullable,
     ref,
 )
+from prefect_globus.emulator.timers.listing import DEFAULT_PAGE, LARGEST_PAGE, ORDERS
 from prefect_globus.emulator.timers.model import Cause, Status
-from prefect_globus.emulator.timers.requests import (
-    DEFAULT_PAGE,
-    LARGEST_PAGE,
-    ORDERS,
-    JobCreate,
-    JobUpdate,
-    Resume,
-    TimerCreate,
-)
+from prefect_globus.emulator.timers.requests import JobCreate, JobUpdate, Resume, TimerCreate
 
 BODIES: dict[str, type[BaseModel]] = {
     "timer_create": TimerCreate,
