@@ -231,7 +231,7 @@ def test_local_users_are_shown(lab: Lab) -> None:
 
 
 def test_a_crowd_of_submissions(make_lab: Callable[..., Lab]) -> None:
-    """Three hundred tasks of ten owners, submitted and canceled from many threads: each is done once, none is lost."""
+    """Three hundred tasks of ten owners, submitted from many threads: each is done once, none is lost."""
     lab = make_lab(time_scale=100)
     for number in range(30):
         lab.put(f"f{number}", b"x")

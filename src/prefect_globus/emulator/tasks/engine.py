@@ -134,9 +134,10 @@ class Engine:
             slot = self._slots.get(task.number)
             if slot is None:
                 return False
-            self._store.update(
-                task.number, cancel_requested=True, canceled_by_admin=by_admin, canceled_by_admin_message=message
-            )
+            if not slot.cancel_requested:  # who asks first is on record
+                self._store.update(
+                    task.number, cancel_requested=True, canceled_by_admin=by_admin, canceled_by_admin_message=message
+                )
             slot.cancel_requested = True
             self._tend(slot)
             return True
@@ -177,6 +178,7 @@ class Engine:
             slot = self._slots.get(task.number)
             if slot is None:
                 return False
+            self._store.update(task.number, is_held_inactive=False)
             slot.is_held_inactive = False
             slot.trouble = None
             slot.asked_at = 0.0
