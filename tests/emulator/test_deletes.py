@@ -109,6 +109,12 @@ def test_a_missing_file_is_fatal(lab: Lab) -> None:
         assert lab.events(task["task_id"]) == ["FILE_NOT_FOUND", "STARTED"]
 
 
+def test_a_name_that_is_too_long_is_fatal(lab: Lab) -> None:
+    """INVALID_PATH_NAME ends a deletion at once, as it does a transfer, and ignore_missing does not help."""
+    task = delete(lab, "x" * 300, ignore_missing=True)
+    assert (task["status"], task["fatal_error"]["code"]) == ("FAILED", "INVALID_PATH_NAME")
+
+
 def test_ignore_missing(lab: Lab) -> None:
     """What is not there is no error then."""
     lab.put("file")

@@ -100,7 +100,8 @@ SKIPPABLE_CODES = frozenset({Code.PERMISSION_DENIED, Code.FILE_NOT_FOUND, Code.A
 FATAL_CODES = frozenset(
     {Code.AMBIGUOUS_PATH, Code.INVALID_PATH_NAME, Code.INVALID_SYMLINK, Code.EXTERNAL_CHECKSUM_MISMATCH}
 )
-FATAL_DELETE_CODES = frozenset({Code.FILE_NOT_FOUND, Code.IS_A_DIRECTORY})  # the latter is [inferred]
+# Of deletions these are fatal as well (contract section 4); IS_A_DIRECTORY is [inferred].
+FATAL_DELETE_CODES = FATAL_CODES | {Code.FILE_NOT_FOUND, Code.IS_A_DIRECTORY}
 
 
 @dataclass(frozen=True, slots=True)
