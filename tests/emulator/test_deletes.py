@@ -233,6 +233,19 @@ def test_permission_denied_is_retried(lab: Lab) -> None:
     assert lab.wait(task_id)["status"] == "SUCCEEDED"
 
 
+def test_what_is_put_in_meanwhile_goes_at_the_next_try(make_lab: Callable[..., Lab]) -> None:
+    """A directory that is not empty any more is an error that is retried; what was counted is counted once."""
+    lab = make_lab(file_delay=0.03, time_scale=100)
+    for number in range(20):
+        lab.put(f"t/f{number}")
+    task_id = submit(lab, "t", recursive=True)
+    lab.wait(task_id, lambda _: len(left(lab, "t")) < 18)
+    lab.put("t/late")
+    task = lab.wait(task_id)
+    assert (task["status"], task["faults"], counts(task)) == ("SUCCEEDED", 1, (20, 1, 0, 21, 21))
+    assert left(lab) == []
+
+
 def test_deletes_do_not_conflict(make_lab: Callable[..., Lab]) -> None:
     """Nothing is claimed by a deletion, neither from transfers nor from other deletions."""
     lab = make_lab(file_delay=0.5)
