@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from prefect_globus.emulator.app import SERVICES
+from prefect_globus.emulator.auth.service import CLIENT_ROUTES, PAGE_ROUTES
 from prefect_globus.emulator.web import LARGEST_BODY
 from support.watched import Watched, watched_emulator
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 PATIENCE = 20.0  # seconds for one answer, on a busy machine
 OPERATIONS = [(service, operation) for service in SERVICES for operation in service.operations]
 WITH_BODY = [pair for pair in OPERATIONS if pair[1].method in ("POST", "PUT", "PATCH")]
+FORM_ROUTES = [(verb, path) for verb, path, _ in (*CLIENT_ROUTES, *PAGE_ROUTES) if verb == "POST" or "auth" in path]
 WITH_QUERY = [pair for pair in OPERATIONS if pair[1].query]
 
 
@@ -83,8 +85,9 @@ def check(answer: requests.Response, what: object) -> None:
     asked = f"{answer.request.method} {answer.request.path_url[:200]} {str(what)[:200]}"
     said = f"{asked}: {answer.status_code} {answer.text[:300]}"
     assert answer.status_code < 500 or answer.status_code == 502, said
-    assert answer.headers["content-type"].startswith(("application/json", "text/html")), said
-    if answer.headers["content-type"].startswith("application/json"):
+    kind = "" if answer.is_redirect else answer.headers["content-type"]
+    assert answer.is_redirect or kind.startswith(("application/json", "text/html")), said
+    if kind.startswith("application/json"):
         document = answer.json()
         assert isinstance(document, dict), said
         if answer.status_code == 502:
@@ -241,6 +244,50 @@ def test_odd_queries(bad: Bad, operation: tuple[Service, Operation]) -> None:
             check(bad.ask(*operation, params={name: value}), value)
         for pair in (["1", "2"], ["", "x"], ["%ff", "\udcff"]):
             check(bad.ask(*operation, params=[(name, one.encode(errors="surrogateescape")) for one in pair]), pair)
+
+
+FORMS: dict[str, Any] = {
+    "client_id": str(uuid4()),
+    "client_secret": "secret",
+    "code": "code",
+    "code_challenge": "a" * 43,
+    "code_challenge_method": "S256",
+    "code_verifier": "a" * 43,
+    "decision": "allow",
+    "grant_type": "client_credentials",
+    "redirect_uri": "http://localhost:1/",
+    "refresh_token": "token",
+    "response_type": "code",
+    "scope": "openid",
+    "state": "state",
+    "token": "token",
+    "username": "anna",
+}
+FORM_WORDS = ["", " ", "\x00", "[", "A[B]]", "*", "[" * 50_000, "A[" * 20_000 + "]" * 20_000, "\udcff", "<script>"]
+FORM_WORDS += ["\r\nLocation: http://elsewhere", "http://[::1", "javascript:1", "http://localhost:99999999"]
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_odd_forms(bad: Bad, name: str) -> None:
+    """The endpoints of logins take forms and queries, from clients, browsers, and who knows whom."""
+    for word in FORM_WORDS:
+        fields = {key: value.encode(errors="surrogateescape") for key, value in (FORMS | {name: word}).items()}
+        for verb, path in FORM_ROUTES:
+            url = bad.emulator.url + path.replace("{client}", str(FORMS["client_id"]))
+            sent = {"data": fields} if verb == "POST" else {"params": {key: one[:5000] for key, one in fields.items()}}
+            check(bad.session.request(verb, url, timeout=PATIENCE, allow_redirects=False, **sent), word)
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_broken_bodies_of_controls_and_logins(bad: Bad, body: bytes) -> None:
+    """The control API, and all that takes a form or a document without a token."""
+    paths = [path for verb, path in FORM_ROUTES if verb == "POST"]
+    for path in [*paths, "/emulator/faults", f"/emulator/tasks/{uuid4()}/pause"]:
+        for kind in ("application/json", "application/x-www-form-urlencoded"):
+            answer = bad.session.post(
+                bad.emulator.url + path, body, headers={"Content-Type": kind}, timeout=PATIENCE, allow_redirects=False
+            )
+            check(answer, body)
 
 
 def test_paths_that_lead_nowhere(bad: Bad) -> None:

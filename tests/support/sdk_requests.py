@@ -48,8 +48,8 @@ REMARKS = {
 
 HEAD = """# What the emulator serves of globus-sdk
 
-Made by `python tests/support/sdk_requests.py` from the SDK's own methods and the emulator's own routes; a test holds this
-page to both. What is not served is refused with the status that is shown and an error document that names it.
+Made by `python tests/support/sdk_requests.py` from the methods of the SDK and the routes of the emulator; a test holds
+this page to both. What is not served is refused with the status that is shown and an error document that names it.
 """
 
 
