@@ -46,6 +46,9 @@ class Database:
         self._connection.execute("PRAGMA journal_mode = WAL")
         # A commit is handed to the system, so it survives kill -9; only a crash of the machine could take it back.
         self._connection.execute("PRAGMA synchronous = NORMAL")
+        # Room for the records of a large task, and 40 MB between two checkpoints, as each of them waits for the disk.
+        self._connection.execute("PRAGMA cache_size = -65536")
+        self._connection.execute("PRAGMA wal_autocheckpoint = 10000")
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, SCHEMA_VERSION):
             raise StateError(f"{self.path} was written by another version of the emulator. Name another file.")
