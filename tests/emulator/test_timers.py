@@ -15,6 +15,7 @@ from globus_sdk.gare import is_gare
 from globus_sdk.scopes import GCSCollectionScopes, TimersScopes, TransferScopes
 
 from prefect_globus.emulator.process import Emulator, running_emulator
+from support.person import copy_code
 
 if TYPE_CHECKING:
     from tests.emulator.conftest import Lab
@@ -272,6 +273,7 @@ def test_what_does_not_pass_is_not_retried(timers: Timers) -> None:
     assert (job["n_runs"], job["n_errors"]) == (1, 1)
     (result,) = job["results"]["data"]
     assert (result["status"], result["errors"]["code"]) == (404, "EndpointNotFound")
+    assert moment(result["end_timestamp"]) < moment(result["start_timestamp"]) + 45 * 60 / SCALE
 
 
 @pytest.mark.parametrize("update_credentials", [None, True])
@@ -297,6 +299,47 @@ def test_a_missing_consent_is_seen_when_the_timer_runs(timers: Timers, update_cr
     job = timers.wait(job_id, is_over)
     assert (job["n_runs"], job["n_errors"], job["inactive_reason"]) == (1, 2, None)
     assert timers.tasks()[-1]["label"] == "a timer, run 1"
+
+
+def user_timers(emulator: Emulator, scope: Any) -> globus_sdk.TimersClient:
+    """The timers of a user who has logged in with a client of its own."""
+    with globus_sdk.NativeAppAuthClient(str(uuid.uuid4()), base_url=emulator.url) as login:
+        login.oauth2_start_flow(scope)
+        tokens = login.oauth2_exchange_code_for_tokens(copy_code(login.oauth2_get_authorize_url()))
+    authorizer = globus_sdk.AccessTokenAuthorizer(
+        tokens.by_resource_server[TimersScopes.resource_server]["access_token"]
+    )
+    return globus_sdk.TimersClient(authorizer=authorizer, base_url=emulator.url)
+
+
+def test_resumed_with_the_consents_of_another_client(lab: Lab) -> None:
+    """Those take the place of the ones that were missing, unless the caller says that they should not."""
+    guarded = lab.emulator.collections["guarded"]
+    lab.put("file")
+    data = globus_sdk.TransferData(lab.source_id, guarded)
+    data.add_item(lab.path("file"), lab.path("file"))
+    data_access = TransferScopes.all.with_dependency(GCSCollectionScopes(guarded).data_access.with_optional(True))
+    with (
+        user_timers(lab.emulator, TimersScopes.timer) as poor,
+        user_timers(lab.emulator, TimersScopes.timer.with_dependency(data_access)) as rich,
+    ):
+        timer = globus_sdk.TransferTimer(name="a timer", schedule=globus_sdk.OnceTimerSchedule(), body=data)
+        job_id = poor.create_timer(timer)["timer"]["job_id"]
+
+        def wait(errors: int, status: str) -> None:
+            deadline = time.monotonic() + PATIENCE
+            while (job := rich.get_job(job_id))["n_errors"] < errors or job["status"] != status:
+                assert time.monotonic() < deadline, f"Waited in vain, last seen {job}"
+                time.sleep(0.02)
+
+        wait(1, "inactive")
+        rich.resume_job(job_id, update_credentials=False)
+        wait(2, "inactive")
+        poor.resume_job(job_id, update_credentials=True)
+        wait(3, "inactive")
+        rich.resume_job(job_id)
+        wait(3, "ended")
+        assert rich.get_job(job_id)["n_runs"] == 1
 
 
 def test_renamed_and_deleted(timers: Timers) -> None:
