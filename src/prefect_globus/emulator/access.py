@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 import ipaddress
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 
+from prefect_globus.emulator.basic import basic_credentials, is_same
 from prefect_globus.emulator.errors import ApiError
 from prefect_globus.emulator.web import error_document, json_response
 
@@ -62,29 +60,11 @@ def refuse_stranger(site: Site, request: Request) -> Response | None:
 
     They are open where any client gets a token anyway. With `--client ID:SECRET` they ask for these as HTTP Basic.
     """
-    given = basic_credentials(request.headers.get("authorization", ""))
-    if site.client is None or (given is not None and is_same(site.client, given)):
+    if site.client is None:
+        return None
+    name, password = basic_credentials(request.headers.get("authorization", "")) or ("", "")
+    if is_same(site.client[0], name) & is_same(site.client[1], password):
         return None
     error = ApiError(401, "AuthenticationFailed", "Give the ID and SECRET of --client as user name and password")
     challenge = {"WWW-Authenticate": 'Basic realm="Globus emulator", charset="UTF-8"'}
     return json_response(error_document(error, request.url.path), error.status, challenge)
-
-
-def basic_credentials(authorization: str) -> tuple[str, str] | None:
-    """Return the user name and the password of an Authorization header, or None if it is not HTTP Basic."""
-    scheme, _, encoded = authorization.partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        name, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, ValueError):
-        return None
-    return name, password
-
-
-def is_same(one: tuple[str, str], other: tuple[str, str]) -> bool:
-    """Compare two pairs of a name and a secret, in a time that tells nothing of them."""
-    names, secrets = (
-        hmac.compare_digest(mine.encode(), theirs.encode()) for mine, theirs in zip(one, other, strict=True)
-    )
-    return names and secrets

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from prefect_globus.emulator.access import refuse_stranger
 from prefect_globus.emulator.pages import page
 from prefect_globus.emulator.tasks.submission import canonical_uuid
-from prefect_globus.emulator.transfer.task_documents import event_document, skipped_error_document, task_document
+from prefect_globus.emulator.transfer.task_documents import document_of, event_document, skipped_error_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,9 +100,7 @@ def _task(site: Site, request: Request) -> Response:
 
 
 def _view(site: Site, task: Task) -> TaskView:
-    engine = site.engine
-    document = task_document(task, site.names, engine.phase(task), engine.bytes_in_flight(task), site.policy)
-    return TaskView(task.number, document, _ago(time.time() - task.request_time))
+    return TaskView(task.number, document_of(site, task), _ago(time.time() - task.request_time))
 
 
 def _timer_row(timer: Timer) -> Document:

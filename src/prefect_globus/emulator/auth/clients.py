@@ -7,9 +7,6 @@ always needs its secret, and native clients are refused.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 import secrets
 import uuid
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from prefect_globus.emulator.auth.errors import OAuthError
 from prefect_globus.emulator.auth.scopes import AUTH_SERVER
 from prefect_globus.emulator.auth.tokens import TokenOwner, digest
+from prefect_globus.emulator.basic import basic_credentials, is_same
 from prefect_globus.emulator.identities import identity_of
 
 if TYPE_CHECKING:
@@ -67,7 +65,7 @@ class ClientStore:
     def accepts(self, client_id: str, secret: str | None) -> bool:
         """Return whether this is the secret of the client: any is, and none, for a client that is no instance."""
         row = self._row(client_id)
-        return row is None or (secret is not None and hmac.compare_digest(row["digest"], digest(secret)))
+        return row is None or (secret is not None and is_same(row["digest"], digest(secret)))
 
     def delete(self, client_id: str) -> None:
         """Forget an instance."""
@@ -81,7 +79,8 @@ class ClientStore:
 
 def authenticate(site: Site, authorization: str, form: Mapping[str, str]) -> Caller:
     """Return the client that sent a request, by Basic authentication or by its form. Raises OAuthError."""
-    client_id, secret = _credentials(authorization, form)
+    given = basic_credentials(authorization) or (form.get("client_id", ""), form.get("client_secret", ""))
+    client_id, secret = given[0], given[1] or None
     if not is_client_id(client_id):
         raise OAuthError(401, "invalid_client", "A client id is required")
     if not _is_right(site, client_id, secret):
@@ -107,7 +106,7 @@ def confidential(caller: Caller) -> Caller:
 
 def may_log_users_in(site: Site, client_id: str) -> bool:
     """Return whether a client may send users to the login page."""
-    return is_client_id(client_id) and (site.client is None or _same(site.client[0], client_id))
+    return is_client_id(client_id) and (site.client is None or is_same(site.client[0], client_id))
 
 
 def is_client_id(text: str) -> bool:
@@ -118,19 +117,4 @@ def is_client_id(text: str) -> bool:
 def _is_right(site: Site, client_id: str, secret: str | None) -> bool:
     if site.client is None:
         return site.clients.accepts(client_id, secret)
-    return _same(site.client[0], client_id) & _same(site.client[1], secret or "")
-
-
-def _credentials(authorization: str, form: Mapping[str, str]) -> tuple[str, str | None]:
-    scheme, _, encoded = authorization.partition(" ")
-    if scheme.lower() != "basic":
-        return form.get("client_id", ""), form.get("client_secret") or None
-    try:
-        client_id, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, ValueError):
-        return "", None
-    return client_id, secret or None
-
-
-def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode(), other.encode())
+    return is_same(site.client[0], client_id) & is_same(site.client[1], secret or "")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from prefect_globus.emulator.access import basic_credentials
+from prefect_globus.emulator.basic import basic_credentials
 from prefect_globus.emulator.errors import ApiError
 from prefect_globus.emulator.injection.answers import error_document
 from prefect_globus.emulator.injection.matching import Names, RequestFacts

@@ -14,7 +14,7 @@ from prefect_globus.emulator.timers.listing import ListQuery, ReadQuery
 from prefect_globus.emulator.timers.model import Document, Run, Timer
 from prefect_globus.emulator.timers.reading import InvalidRequest, read
 from prefect_globus.emulator.timers.requests import JobCreate, JobUpdate, Resume, TimerCreate
-from prefect_globus.emulator.transfer.task_documents import event_document, task_document
+from prefect_globus.emulator.transfer.task_documents import document_of, event_document
 
 if TYPE_CHECKING:
     from prefect_globus.emulator.web import Call
@@ -155,6 +155,5 @@ def _run_view(call: Call, run: Run) -> RunView:
         return RunView(run)
     site = call.site
     task = site.tasks.get(run.task)
-    document = task_document(task, site.names, site.engine.phase(task), site.engine.bytes_in_flight(task), site.policy)
     events, _ = site.tasks.events(task.number, limit=EVENTS_SHOWN, offset=0, is_error=None)
-    return RunView(run, task, document | {"event_list": [event_document(event) for event in events]})
+    return RunView(run, task, document_of(site, task) | {"event_list": [event_document(event) for event in events]})

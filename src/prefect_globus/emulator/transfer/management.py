@@ -17,6 +17,7 @@ from prefect_globus.emulator.tasks.submission import canonical_uuid, text
 from prefect_globus.emulator.transfer import task_operations
 from prefect_globus.emulator.transfer.file_documents import user_name
 from prefect_globus.emulator.transfer.pause_rules import pause_info_of
+from prefect_globus.emulator.transfer.task_documents import document_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -267,7 +268,7 @@ def _find(call: Call, asked: object) -> Task:
 def _document(call: Call, task: Task) -> Document:
     owner = call.site.identities.find(task.owner_id)
     return (
-        task_operations.document_of(call, task)
+        document_of(call.site, task)
         | NO_HOST
         | {f"{end}_local_user": _local_user(task, end) for end in ENDS}
         | {f"{end}_local_user_status": "OK" if ENDS[end](task) else "NO_ENDPOINT" for end in ENDS}

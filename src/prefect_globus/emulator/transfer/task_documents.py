@@ -14,9 +14,18 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
+    from prefect_globus.emulator.site import Site
+
 Document = dict[str, Any]
 
 PAUSED_BY_ADMIN = "PAUSED_BY_ADMIN"
+
+
+def document_of(site: Site, task: Task) -> Document:
+    """Return the document of a task as it stands right now."""
+    engine = site.engine
+    in_flight = 0 if task.is_finished else engine.bytes_in_flight(task)
+    return task_document(task, site.names, engine.phase(task), in_flight, site.policy)
 
 
 def task_document(task: Task, names: Mapping[str, str], phase: Phase, in_flight: int, policy: Policy) -> Document:

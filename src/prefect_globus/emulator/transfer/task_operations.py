@@ -17,10 +17,10 @@ from prefect_globus.emulator.tasks.submission import (
     read_transfer,
 )
 from prefect_globus.emulator.transfer.task_documents import (
+    document_of,
     event_document,
     skipped_error_document,
     successful_transfer_document,
-    task_document,
 )
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _accepted(task: Task, *, is_new: bool) -> Document:
 
 def get_task(call: Call) -> Document:
     """Answer GET task/ID."""
-    return document_of(call, own_task(call))
+    return document_of(call.site, own_task(call))
 
 
 def task_list(call: Call) -> Document:
@@ -116,7 +116,7 @@ def task_list(call: Call) -> Document:
     tasks = [task for task in call.site.tasks.of_owner(call.identity) if test(task)]
     tasks = ordered(tasks, call.query.get("orderby") or "request_time DESC", TASK_ORDERS)
     limit, offset = call.number("limit", DEFAULT_PAGE, LARGEST_PAGE), call.number("offset", 0)
-    page = [document_of(call, task) for task in tasks[offset : offset + limit]]
+    page = [document_of(call.site, task) for task in tasks[offset : offset + limit]]
     return {
         "DATA_TYPE": "task_list",
         "DATA": page,
@@ -224,10 +224,3 @@ def own_task(call: Call) -> Task:
     if found is None:
         raise TaskNotFound(asked)
     return found
-
-
-def document_of(call: Call, task: Task) -> Document:
-    """Return the document of a task."""
-    engine = call.site.engine
-    in_flight = 0 if task.is_finished else engine.bytes_in_flight(task)
-    return task_document(task, call.site.names, engine.phase(task), in_flight, call.site.policy)
