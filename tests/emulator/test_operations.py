@@ -64,6 +64,91 @@ def test_search_finds_by_name(lab: Lab) -> None:
     assert not list(lab.client.endpoint_search("source", filter_non_functional=True))
 
 
+def test_search_obeys_its_filters(lab: Lab) -> None:
+    """Scopes, owners and types narrow the search; what globus-sdk calls exclusive is refused."""
+
+    def names(text: str = "", **filters: Any) -> list[str]:
+        return [one["display_name"] for one in lab.client.endpoint_search(text, **filters)]
+
+    owner = lab.client.get_endpoint(lab.source_id)["owner_id"]
+    both = ["source", "destination"]
+    assert names() == names(filter_scope="all") == names(filter_scope="administered-by-me") == both
+    assert names(filter_owner_id=owner) == names("EMULATOR@localhost") == both
+    assert names(filter_entity_type="GCP_mapped_collection") == names(filter_non_functional=False) == both
+    assert names(filter_owner_id=lab.client_id) == names(filter_entity_type="GCSv5_endpoint") == names("nobody") == []
+    assert names(filter_non_functional=True) == names(filter_host_endpoint=lab.source_id) == []
+    for scope in ("my-endpoints", "my-gcp-endpoints", "shared-by-me", "shared-with-me", "recently-used", "in-use"):
+        assert names(filter_scope=scope) == []
+    lab.put("file")
+    lab.transfer("file")
+    assert (names(filter_scope="recently-used"), names(filter_scope="in-use")) == (both, [])
+    stuck = lab.submit("none")
+    assert names(filter_scope="in-use") == both
+    lab.client.cancel_task(stuck)
+    for filters in (
+        {"filter_scope": "mine"},
+        {"filter_entity_type": "GCSv4_host"},
+        {"filter_scope": "my-endpoints", "filter_owner_id": owner},
+        {"filter_entity_type": "GCP_mapped_collection", "filter_non_functional": True},
+    ):
+        assert refused(lab.client.endpoint_search, "x", **filters) == (400, "ClientError.BadRequest")
+
+
+def test_failures_are_told_in_the_words_of_gridftp(lab: Lab) -> None:
+    """Programs take the message apart by its lines (contract section 2)."""
+    lab.put("file")
+    (lab.source / "out").symlink_to("/etc")
+    cases = [
+        ("stat", "none", "Path not found, Error (list)", "PATH_NOT_FOUND", 2),
+        ("ls", "out", "Denied by endpoint, Error (list)", "PERMISSION_DENIED", 13),
+        ("ls", "file", "Error (list)", "NOT_A_DIRECTORY", 20),
+    ]
+    for operation, name, first, code, number in cases:
+        path = lab.path(name)
+        answer = lab.raw("GET", f"/v0.10/operation/endpoint/{lab.source_id}/{operation}", params={"path": path}).json()
+        lines = answer["message"].split("\n")
+        assert (lines[0], lines[1]) == (first, f"Endpoint: source ({lab.source_id})")
+        assert [line.partition(": ")[0] for line in lines[2:]] == ["Server", "Command", "Message", "---", "Details", ""]
+        assert lines[3].endswith(f" {path}")
+        assert rf"550-GlobusError: v=1 c={code}\r\n550-GridFTP-Errno: {number}\r\n" in lines[6]
+
+
+def test_ls_orders_by_every_field(lab: Lab) -> None:
+    """Each field of the contract, in both directions."""
+    for size, name in enumerate(["a", "b", "c"]):
+        os.utime(lab.put(name, b"x" * size), (0, 1000 - size))
+        (lab.source / name).chmod(0o600 + size)
+    (lab.source / "d").mkdir()
+    os.utime(lab.source / "d", (0, 0))
+
+    def names(orderby: str) -> str:
+        listing = lab.client.operation_ls(lab.source_id, path=lab.path(), orderby=orderby)
+        return "".join(one["name"] for one in listing)
+
+    assert names("name DESC") == "dcba"
+    assert names("type,name") == "dabc"
+    assert names("size") in ("abcd", "dabc")
+    assert names("last_modified") == "dcba"
+    assert names("permissions DESC") == "dcba"
+    assert names("user,group DESC,name DESC") == "dcba"
+
+
+def test_ls_filters_by_time(lab: Lab) -> None:
+    """A range of times holds both its ends, either may be left out, and several filters are alternatives."""
+    for name, when in [("old", 1_000_000_000), ("mid", 1_100_000_000), ("new", 1_200_000_000)]:
+        os.utime(lab.put(name), (0, when))
+
+    def names(*filters: str) -> list[str]:
+        listing = lab.client.operation_ls(lab.source_id, path=lab.path(), filter=list(filters))
+        return [one["name"] for one in listing]
+
+    assert names("last_modified:2004-11-09 11:33:20,2004-11-09 11:33:20") == ["mid"]
+    assert names("last_modified:2004-11-09,") == ["mid", "new"]
+    assert names("last_modified:,2004-11-09") == ["old"]
+    assert names("last_modified:,2004-11-09", "name:new") == ["new", "old"]
+    assert names("last_modified:2004-11-09,/name:!new") == ["mid"]
+
+
 def test_ls_describes_files(lab: Lab) -> None:
     """A listing is sorted by name, and its file documents have whole seconds and octal permissions."""
     path = lab.put("b.txt", b"12345")

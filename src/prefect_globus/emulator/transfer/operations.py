@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import errno
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from prefect_globus.emulator.collections.paths import path_parts, path_problem
-from prefect_globus.emulator.collections.storage import Entry, ListingTooLargeError
-from prefect_globus.emulator.errors import ApiError, BadRequest
-from prefect_globus.emulator.identities import OWNER_ID
+from prefect_globus.emulator.collections.storage import Entry
+from prefect_globus.emulator.errors import BadRequest
 from prefect_globus.emulator.queries import choice_test, clauses_test, ordered, pattern_test, time_test
 from prefect_globus.emulator.tasks.submission import canonical_uuid, read_path
-from prefect_globus.emulator.transfer.endpoint_documents import endpoint_document, entity_type
+from prefect_globus.emulator.transfer.endpoint_documents import endpoint_document
+from prefect_globus.emulator.transfer.failures import LARGEST_LISTING, LIST, MKDIR, RENAME, STAT, told
 from prefect_globus.emulator.transfer.file_documents import file_document, file_documents, group_name, user_name
 from prefect_globus.emulator.transfer.pause_rules import refuse_if_paused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from prefect_globus.emulator.collections.model import CollectionSpec
     from prefect_globus.emulator.web import Call
 
 Document = dict[str, Any]
 
-LARGEST_LISTING = 100_000
-SEARCH_PAGE = 100
-DEFAULT_PATH = "/~/"
+DEFAULT_PATH = "/~/"  # a path that is left out [inferred]
 
 FILE_FILTERS: dict[str, Any] = {
     "name": (lambda entry: entry.name, pattern_test),
@@ -49,37 +45,11 @@ def get_endpoint(call: Call) -> Document:
     return endpoint_document(_collection(call))
 
 
-def search(call: Call) -> Document:
-    """Answer GET endpoint_search."""
-    offset, limit = call.number("offset", 0), call.number("limit", SEARCH_PAGE, SEARCH_PAGE)
-    found = [endpoint_document(one) for one in call.site.collections.values() if _is_wanted(call, one)]
-    return {
-        "DATA_TYPE": "endpoint_list",
-        "DATA": found[offset : offset + limit],
-        "has_next_page": offset + limit < len(found),
-        "limit": limit,
-        "offset": offset,
-    }
-
-
-def _is_wanted(call: Call, collection: CollectionSpec) -> bool:
-    text = call.query.get("filter_fulltext", "").lower()
-    owner = call.query.get("filter_owner_id")
-    kind = call.query.get("filter_entity_type")
-    words = f"{collection.name} {collection.uuid}".lower()
-    return (
-        all(word in words for word in text.split())
-        and owner in (None, OWNER_ID)
-        and kind in (None, entity_type(collection))
-        and not call.flag("filter_non_functional", default=False)
-    )
-
-
 def ls(call: Call) -> Document:
     """Answer GET ls."""
     collection = _accessible(call, "pause_ls")
     path = _query_path(call)
-    with _failures(collection, path, "list"):
+    with told(collection, path, LIST):
         entries = call.site.folders[collection.uuid].scan(path_parts(path), limit=LARGEST_LISTING)
     entries = _selected(call, entries)
     limit, offset = call.number("limit", LARGEST_LISTING, LARGEST_LISTING), call.number("offset", 0)
@@ -111,7 +81,7 @@ def stat(call: Call) -> Document:
     """Answer GET stat."""
     collection = _accessible(call)
     path = _query_path(call)
-    with _failures(collection, path, "stat"):
+    with told(collection, path, STAT):
         return file_document(call.site.folders[collection.uuid].stat(path_parts(path)))
 
 
@@ -119,7 +89,7 @@ def mkdir(call: Call) -> Document:
     """Answer POST mkdir."""
     collection = _accessible(call, "pause_mkdir")
     path = read_path(call.body, "path")
-    with _failures(collection, path, "mkdir"):
+    with told(collection, path, MKDIR):
         call.site.folders[collection.uuid].make_directory(path_parts(path))
     return {
         "DATA_TYPE": "mkdir_result",
@@ -132,51 +102,13 @@ def rename(call: Call) -> Document:
     """Answer POST rename, which here never replaces what exists [inferred]."""
     collection = _accessible(call, "pause_rename")
     old, new = read_path(call.body, "old_path"), read_path(call.body, "new_path")
-    with _failures(collection, old, "rename"):
+    with told(collection, old, RENAME):
         call.site.folders[collection.uuid].rename(path_parts(old), path_parts(new))
     return {
         "DATA_TYPE": "result",
         "code": "FileRenamed",
         "message": "File or directory renamed successfully",
     }
-
-
-# HTTP status and code of a failed operation by its errno (contract section 2). What is not there is an EndpointError.
-FAILURES: dict[tuple[str, int | None], tuple[int, str]] = {
-    ("list", errno.ENOENT): (404, "ClientError.NotFound"),
-    ("list", errno.ENOTDIR): (502, "ExternalError.DirListingFailed.NotDirectory"),
-    ("list", errno.EACCES): (403, "EndpointPermissionDenied"),
-    ("stat", errno.ENOENT): (404, "NotFound"),
-    ("stat", errno.ENOTDIR): (404, "NotFound"),
-    ("stat", errno.EACCES): (403, "EndpointPermissionDenied"),
-    ("mkdir", errno.EEXIST): (502, "ExternalError.MkdirFailed.Exists"),
-    ("mkdir", errno.ENOENT): (502, "ExternalError.MkdirFailed.NotFound"),
-    ("mkdir", errno.ENOTDIR): (502, "ExternalError.MkdirFailed.NotDirectory"),
-    ("mkdir", errno.EACCES): (403, "EndpointPermissionDenied"),
-    ("rename", errno.EEXIST): (502, "ExternalError.RenameFailed.Exists"),
-    ("rename", errno.ENOENT): (404, "NotFound"),
-    ("rename", errno.ENOTDIR): (404, "NotFound"),
-    ("rename", errno.EACCES): (403, "EndpointPermissionDenied"),
-}
-
-
-@contextmanager
-def _failures(collection: CollectionSpec, path: str, operation: str) -> Iterator[None]:
-    """Turn what goes wrong in a folder into the error document of the operation."""
-    try:
-        yield
-    except ListingTooLargeError as error:
-        raise ApiError(
-            502,
-            "ExternalError.DirListingFailed.SizeLimit",
-            f"Directory has more than {LARGEST_LISTING} entries. You can still transfer this directory",
-        ) from error
-    except OSError as error:
-        number = errno.EACCES if error.errno == errno.EPERM else error.errno
-        status, code = FAILURES.get((operation, number), (502, "EndpointError"))
-        endpoint = f"{collection.name} ({collection.uuid})"
-        message = f"Error ({operation})\nEndpoint: {endpoint}\nPath: {path}\nMessage: {error.strerror}\n"
-        raise ApiError(status, code, message) from error
 
 
 def _collection(call: Call) -> CollectionSpec:

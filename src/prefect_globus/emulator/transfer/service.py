@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prefect_globus.emulator.auth.scopes import TRANSFER_SERVER
-from prefect_globus.emulator.transfer import management, operations, pause_rules, task_operations
+from prefect_globus.emulator.transfer import management, operations, pause_rules, search, task_operations
 from prefect_globus.emulator.transfer.schemas import SCHEMAS
 from prefect_globus.emulator.web import Operation, Service, error_document
 
@@ -12,6 +12,15 @@ TASK = "/v0.10/task/{task}"
 MANAGER = "/v0.10/endpoint_manager"
 MANAGED_TASK = f"{MANAGER}/task/{{task}}"
 PAGE = ("limit", "offset")
+SEARCH = (
+    *PAGE,
+    "filter_fulltext",
+    "filter_scope",
+    "filter_owner_id",
+    "filter_host_endpoint",
+    "filter_entity_type",
+    "filter_non_functional",
+)
 
 TRANSFER = Service(
     name="Transfer",
@@ -21,9 +30,7 @@ TRANSFER = Service(
     is_metered=True,
     operations=(
         Operation("GET", "/v0.10/endpoint/{endpoint}", operations.get_endpoint, answer="endpoint"),
-        Operation(
-            "GET", "/v0.10/endpoint_search", operations.search, query=(*PAGE, "filter_fulltext"), answer="endpoint_list"
-        ),
+        Operation("GET", "/v0.10/endpoint_search", search.search, query=SEARCH, answer="endpoint_list"),
         Operation(
             "GET",
             f"{COLLECTION}/ls",
