@@ -10,19 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from prefect_globus.emulator.errors import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-
-    from prefect_globus.emulator.tasks.model import FilterRule
-
-
-def is_included(rules: Sequence[FilterRule], name: str, *, is_directory: bool) -> bool:
-    """Tell whether filter rules let a name through: the first that matches decides (contract section 3)."""
-    for rule in rules:
-        if rule.type is not None and (rule.type == "dir") != is_directory:
-            continue
-        if fnmatchcase(name, rule.name):
-            return rule.method == "include"
-    return True
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 
 class Pattern(NamedTuple):

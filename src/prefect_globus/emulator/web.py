@@ -15,7 +15,6 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
-from prefect_globus.emulator.auth.clients import as_itself
 from prefect_globus.emulator.errors import ApiError, AuthenticationFailed, BadRequest
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
-    from prefect_globus.emulator.auth.tokens import TokenOwner
+    from prefect_globus.emulator.identities import TokenOwner
     from prefect_globus.emulator.schemas import Schemas
     from prefect_globus.emulator.site import Site
 
@@ -96,14 +95,25 @@ class Operation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service of the origin: its operations, whose tokens it asks for, and the shape of its errors."""
+    """One service of the origin.
+
+    Attributes:
+        name: its name.
+        resource_server: whose tokens it asks for.
+        operations: what it does.
+        error_document: makes the document of an error, given the path of the request.
+        schemas: the schemas of its parameters, bodies and answers.
+        is_metered: whether a user may make only so many requests a second of it.
+        tokenless_owner: tells who else may call, by an Authorization header that has no token; nobody if left out.
+    """
 
     name: str
     resource_server: str
     operations: tuple[Operation, ...]
     error_document: Callable[[ApiError, str], Document]
     schemas: Schemas
-    is_metered: bool = False  # whether a user may make only so many requests a second of it
+    is_metered: bool = False
+    tokenless_owner: Callable[[Site, str], TokenOwner | None] | None = None
 
     def routes(self, site: Site) -> list[Route]:
         """Return the routes of the operations."""
@@ -118,7 +128,7 @@ class Service:
                 return json_response(self.error_document(error, request.url.path), error.status, error.headers)
 
         def answer(request: Request, raw: bytes) -> Response:
-            owner = _token_owner(site, self.resource_server, request)
+            owner = self._owner(site, request.headers.get("authorization", ""))
             if self.is_metered:
                 site.meter.check(owner.identity)
             body = read_document(raw) if raw else {}
@@ -129,6 +139,18 @@ class Service:
             return json_response(document, STATUSES.get(document.get("code", ""), operation.status))
 
         return Route(operation.path, endpoint, methods=[operation.method])
+
+    def _owner(self, site: Site, authorization: str) -> TokenOwner:
+        """Return who calls. Raises AuthenticationFailed."""
+        scheme, _, token = authorization.partition(" ")
+        owner = None
+        if scheme.lower() == "bearer":
+            owner = site.tokens.owner(token.strip())
+        elif self.tokenless_owner is not None:
+            owner = self.tokenless_owner(site, authorization)
+        if owner is None or owner.resource_server != self.resource_server:
+            raise AuthenticationFailed
+        return owner
 
 
 def json_response(document: Document, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -161,16 +183,6 @@ def error_document(error: ApiError, resource: str) -> Document:
         "resource": resource,
         **error.facts,
     }
-
-
-def _token_owner(site: Site, resource_server: str, request: Request) -> TokenOwner:
-    """Return who calls: by a token or, at Globus Auth, by the secret of a client. Raises AuthenticationFailed."""
-    authorization = request.headers.get("authorization", "")
-    scheme, _, token = authorization.partition(" ")
-    owner = site.tokens.owner(token.strip()) if scheme.lower() == "bearer" else as_itself(site, authorization)
-    if owner is None or owner.resource_server != resource_server:
-        raise AuthenticationFailed
-    return owner
 
 
 async def read_body(request: Request) -> bytes:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from prefect_globus.emulator.auth.errors import OAuthError
 from prefect_globus.emulator.auth.scopes import AUTH_SERVER
-from prefect_globus.emulator.auth.tokens import TokenOwner, digest
+from prefect_globus.emulator.auth.tokens import digest
 from prefect_globus.emulator.basic import basic_credentials, is_same
-from prefect_globus.emulator.identities import identity_of
+from prefect_globus.emulator.identities import TokenOwner, identity_of
 
 if TYPE_CHECKING:
     import sqlite3

@@ -16,7 +16,8 @@ from prefect_globus.emulator.auth.scopes import (
     resource_server,
     roots,
 )
-from prefect_globus.emulator.auth.tokens import REFRESH_SECONDS, Token, TokenOwner
+from prefect_globus.emulator.auth.tokens import REFRESH_SECONDS, Token
+from prefect_globus.emulator.identities import TokenOwner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from prefect_globus.emulator.auth import endpoints, operations, screens
+from prefect_globus.emulator.auth.clients import as_itself
 from prefect_globus.emulator.auth.endpoints import ClientCall
 from prefect_globus.emulator.auth.errors import OAuthError, auth_error_document
 from prefect_globus.emulator.auth.schemas import SCHEMAS
@@ -34,6 +35,7 @@ AUTH = Service(
     resource_server=AUTH_SERVER,
     error_document=auth_error_document,
     schemas=SCHEMAS,
+    tokenless_owner=as_itself,
     operations=(
         Operation("GET", "/v2/oauth2/userinfo", operations.userinfo, answer="userinfo"),
         Operation("POST", "/v2/oauth2/userinfo", operations.post_userinfo, answer="userinfo"),

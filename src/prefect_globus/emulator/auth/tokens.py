@@ -7,6 +7,8 @@ import secrets
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from prefect_globus.emulator.identities import TokenOwner
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -14,27 +16,6 @@ if TYPE_CHECKING:
 
 ACCESS_SECONDS = 172_800  # contract section 8
 REFRESH_SECONDS = 183 * 86_400  # unused; six months
-
-
-class TokenOwner(NamedTuple):
-    """Whom a token was given to, for which service, and what for.
-
-    Attributes:
-        client_id: the client that asked for it.
-        identity: whom it acts for: the client itself, or a user who has consented.
-        resource_server: the service that it is for.
-        scope: the scopes that were granted, separated by blanks.
-    """
-
-    client_id: str
-    identity: str
-    resource_server: str
-    scope: str
-
-    @property
-    def scopes(self) -> frozenset[str]:
-        """The scopes that were granted."""
-        return frozenset(self.scope.split())
 
 
 class Token(NamedTuple):

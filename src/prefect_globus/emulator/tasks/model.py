@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 HOUR = 3600.0
@@ -144,6 +145,10 @@ class FilterRule(NamedTuple):
     name: str
     type: str | None
 
+    def matches(self, name: str, *, is_directory: bool) -> bool:
+        """Tell whether the rule is about a name."""
+        return (self.type is None or (self.type == "dir") == is_directory) and fnmatchcase(name, self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -168,6 +173,13 @@ class Options:
     recursive: bool = False
     ignore_missing: bool = False
     interpret_globs: bool = False
+
+    def includes(self, name: str, *, is_directory: bool) -> bool:
+        """Tell whether the filter rules let a name through, which is so if none is about it."""
+        for rule in self.filter_rules or ():
+            if rule.matches(name, is_directory=is_directory):
+                return rule.method == "include"
+        return True
 
 
 class Item(NamedTuple):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from prefect_globus.emulator.collections.model import part_name
 from prefect_globus.emulator.collections.paths import FORBIDDEN, child_path, path_parts
-from prefect_globus.emulator.queries import is_included
 from prefect_globus.emulator.tasks import faults
 from prefect_globus.emulator.tasks.faults import Fault
 from prefect_globus.emulator.tasks.journal import Journal
@@ -256,8 +255,7 @@ class Round:
         return KINDS.get(child.type)
 
     def _is_wanted(self, name: str, kind: Kind) -> bool:
-        rules = self._task.options.filter_rules
-        return not rules or is_included(rules, name, is_directory=kind is Kind.DIRECTORY)
+        return self._task.options.includes(name, is_directory=kind is Kind.DIRECTORY)
 
     def _found(self, work: Work, child: Child, kind: Kind) -> Work:
         if FORBIDDEN.search(child.name):
