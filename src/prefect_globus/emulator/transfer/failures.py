@@ -1,4 +1,4 @@
-"""What goes wrong in a collection, as Globus says it: HTTP status, code, and the text of a GridFTP server (section 2)."""
+"""What goes wrong in a collection, in Globus' words: status, code, and GridFTP's own text (contract section 2)."""
 
 from __future__ import annotations
 
@@ -73,10 +73,8 @@ def told(collection: CollectionSpec, path: str, operation: Operation) -> Iterato
     except OSError as error:
         number = errno.EACCES if error.errno == errno.EPERM else error.errno
         status, code = FAILURES.get((operation, number), (502, "EndpointError"))
-        lead = LEADS.get(status, "")
-        raise ApiError(
-            status, code, lead + _gridftp_text(collection, path, operation, number, error.strerror)
-        ) from error
+        text = _gridftp_text(collection, path, operation, number, error.strerror)
+        raise ApiError(status, code, LEADS.get(status, "") + text) from error
 
 
 def _gridftp_text(

@@ -69,10 +69,9 @@ def _within(call: Call) -> AbstractSet[str]:
         return frozenset()
     if scope in EVERYTHING:
         return call.site.collections.keys()
-    tasks = [
-        task for task in call.site.tasks.of_owner(call.owner.identity) if scope != "in-use" or not task.is_finished
-    ]
-    return {end for task in tasks for end in (task.source_endpoint, task.destination_endpoint) if end is not None}
+    tasks = call.site.tasks.of_owner(call.owner.identity)
+    used = [task for task in tasks if scope == "recently-used" or not task.is_finished]
+    return {end for task in used for end in (task.source_endpoint, task.destination_endpoint) if end is not None}
 
 
 def _is_wanted(call: Call, collection: CollectionSpec) -> bool:
