@@ -153,7 +153,7 @@ def test_deadline_without_one(make_lab: Callable[..., Lab]) -> None:
 
 def test_queued_tasks_do_not_expire(make_lab: Callable[..., Lab]) -> None:
     """The deadline of a task that waits for its turn is pushed again and again."""
-    lab = make_lab(time_scale=86_400, file_delay=0.8)
+    lab = make_lab(time_scale=28_800, file_delay=1.2)  # the deadline is 3 seconds away, the last task begins after 3.6
     for number in range(12):
         lab.put(f"f{number}")
     tasks = [lab.submit(f"f{number}") for number in range(12)]

@@ -1,9 +1,8 @@
-"""One round of work on a delete task. Symlinks are removed and never followed (contract section 3)."""
+"""The work of delete tasks. Symlinks are removed and never followed (contract section 3)."""
 
 from __future__ import annotations
 
 import re
-import time
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -11,76 +10,39 @@ from typing import TYPE_CHECKING
 from prefect_globus.emulator.collections.paths import child_path, path_parts
 from prefect_globus.emulator.tasks import faults
 from prefect_globus.emulator.tasks.faults import Fault
-from prefect_globus.emulator.tasks.journal import Journal
-from prefect_globus.emulator.tasks.model import FATAL_DELETE_CODES, Code, Event, Kind, Outcome, Result, Task, Work
-from prefect_globus.emulator.tasks.mover import Control, InterruptedMoveError
+from prefect_globus.emulator.tasks.model import FATAL_DELETE_CODES, Code, Kind, Outcome, Result, Task, Work
+from prefect_globus.emulator.tasks.mover import Control
 from prefect_globus.emulator.tasks.removal import count, names_in, remove
-from prefect_globus.emulator.tasks.worker import RoundEnd
+from prefect_globus.emulator.tasks.round import Round
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from prefect_globus.emulator.collections.storage import Storage
     from prefect_globus.emulator.tasks.interference import Interference
     from prefect_globus.emulator.tasks.store import TaskStore
 
-WORK_PER_READ = 1000
 WILDCARDS = re.compile(r"[*?\[\]\\]")
 ESCAPED = re.compile(r"\\(.)")
 MISSING = (FileNotFoundError, NotADirectoryError)  # the latter for what would lie below a file
 
 
-class DeletionRound:
-    """One round of a delete task. Runs in a thread of its own; others reach it through its `Control` only.
+class DeletionRound(Round):
+    """One round of a delete task.
 
     What an item holds is counted, and the count is committed, before the first of it is removed. So the counters are
     right however often the process is killed, and no file needs a record of its own.
     """
 
+    VERB = "delete"
+    KIND = "Local Delete"
+
     def __init__(
         self, store: TaskStore, task: Task, storage: Storage, control: Control, interference: Interference
     ) -> None:
-        self._store = store
-        self._task = task
+        super().__init__(store, task, control, interference)
         self._storage = storage
-        self._control = control
-        self._journal = Journal(store, task, control, control.policy)
-        self._interference = interference
-        self._faults = 0
 
-    def run(self) -> RoundEnd:
-        """Work through what is pending. Whatever happens, what was done is committed."""
-        if not self._task.started:
-            self._journal.started("Local Delete")
-        try:
-            for work in self._pending():
-                self._control.check()
-                self._try(work)
-                self._journal.commit_if_due()
-        except InterruptedMoveError:
-            return RoundEnd(self._faults, interrupted=True)
-        except Fault as fault:
-            return RoundEnd(self._faults, fatal=(fault.code, fault.message))
-        finally:
-            self._journal.commit()
-        return RoundEnd(self._faults)
-
-    def _pending(self) -> Iterator[Work]:
-        after = 0
-        while chunk := self._store.pending(self._task.number, after, WORK_PER_READ):
-            yield from chunk
-            after = chunk[-1].seq
-            self._journal.commit()  # so that what a wildcard has found is read next
-
-    def _try(self, work: Work) -> None:
-        """Do one piece of work, or note why not. Raises Fault if it is fatal."""
-        try:
-            self._interference.before(work, 0)
-            self._do(work)
-        except Fault as fault:
-            self._note(work, fault)
-            if fault.code in FATAL_DELETE_CODES:
-                raise
+    def _is_fatal(self, fault: Fault) -> bool:
+        return fault.code in FATAL_DELETE_CODES
 
     def _do(self, work: Work) -> None:
         try:
@@ -96,13 +58,6 @@ class DeletionRound:
             raise faults.fault_of(error, on_source=True) from error
         except RecursionError as error:
             raise Fault(Code.UNKNOWN, "Directories are nested too deeply", on_source=True) from error
-
-    def _note(self, work: Work, fault: Fault) -> None:
-        self._faults += 1
-        if self._faults <= self._control.policy.events_per_round or fault.code in FATAL_DELETE_CODES:
-            endpoint = self._task.source_endpoint
-            details = f"Error (delete)\nEndpoint: {endpoint}\nFile: {work.source_path}\nMessage: {fault.message}\n"
-            self._journal.event(Event(time.time(), fault.code, is_error=True, details=details, backs_off=True))
 
     def _expand(self, work: Work) -> None:
         """Find what the wildcards of an item match (contract section 3, interpret_globs)."""

@@ -17,7 +17,8 @@ from prefect_globus.emulator.tasks.history import NEVER, History
 from prefect_globus.emulator.tasks.interference import Interferer
 from prefect_globus.emulator.tasks.life import Life, Slot
 from prefect_globus.emulator.tasks.model import Code, Event, Phase, Policy, Submission, Task, Trouble
-from prefect_globus.emulator.tasks.worker import Round, RoundEnd
+from prefect_globus.emulator.tasks.round import RoundEnd
+from prefect_globus.emulator.tasks.transferring import TransferRound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -363,7 +364,7 @@ class Engine:
         if task.destination_endpoint is None:
             return DeletionRound(self._store, task, source, slot.control, interference).run()
         destination = self._folders[task.destination_endpoint]
-        return Round(self._store, task, source, destination, slot.control, interference).run()
+        return TransferRound(self._store, task, source, destination, slot.control, interference).run()
 
     def _settle(self, slot: Slot, end: RoundEnd) -> None:
         """Decide what comes after a round."""

@@ -57,8 +57,8 @@ class Journal:
         if event.backs_off:
             self._columns |= {"error_code": event.code, "error_time": event.time}
 
-    def started(self, kind: str = "Local Transfer") -> None:
-        """Note that the task was taken up for the first time."""
+    def started(self, kind: str) -> None:
+        """Note that the task was taken up for the first time, and for what kind of work."""
         details = {"type": kind, "concurrency": 1, "parallelism": 1, "pipelining": 1}
         self._events.append(Event(time.time(), Code.STARTED, is_error=False, details=orjson.dumps(details).decode()))
         self._columns["started"] = True

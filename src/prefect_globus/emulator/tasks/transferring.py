@@ -1,45 +1,33 @@
-"""One round of work on one task: every pending piece is tried once, and what cannot be done now is left pending."""
+"""The work of transfers: items are looked at, directories walked, files moved (contract section 3)."""
 
 from __future__ import annotations
 
 import stat
-import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prefect_globus.emulator.collections.model import part_name
 from prefect_globus.emulator.collections.paths import FORBIDDEN, child_path, path_parts
 from prefect_globus.emulator.tasks import faults
 from prefect_globus.emulator.tasks.faults import Fault
-from prefect_globus.emulator.tasks.journal import Journal
-from prefect_globus.emulator.tasks.model import Code, Event, Kind, Outcome, Policy, Result, Task, Work
-from prefect_globus.emulator.tasks.mover import Control, InterruptedMoveError, MoveError, Mover
+from prefect_globus.emulator.tasks.model import Code, Kind, Outcome, Result, Task, Work
+from prefect_globus.emulator.tasks.mover import Control, MoveError, Mover
 from prefect_globus.emulator.tasks.removal import remove
+from prefect_globus.emulator.tasks.round import Round
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from prefect_globus.emulator.collections.storage import Child, Source, Storage, Target
     from prefect_globus.emulator.tasks.interference import Interference
     from prefect_globus.emulator.tasks.store import TaskStore
 
-WORK_PER_READ = 1000
 KINDS = {"file": Kind.FILE, "dir": Kind.DIRECTORY}
 
 
-@dataclass(frozen=True, slots=True)
-class RoundEnd:
-    """How a round went: errors to retry, paths skipped, a fatal error, or interrupted."""
+class TransferRound(Round):
+    """One round of a transfer."""
 
-    faults: int = 0
-    skipped: int = 0
-    fatal: tuple[str, str] | None = None
-    interrupted: bool = False
-
-
-class Round:
-    """One round of a task. Runs in a thread of its own; others reach it through its `Control` only."""
+    VERB = "transfer"
+    KIND = "Local Transfer"
 
     def __init__(
         self,
@@ -50,76 +38,17 @@ class Round:
         control: Control,
         interference: Interference,
     ) -> None:
-        self._store = store
-        self._task = task
-        self._control = control
-        self._policy: Policy = control.policy
         self._from = source
         self._to = destination
         self._source = source.visit()
         self._destination = destination.visit()
+        super().__init__(store, task, control, interference, self._source, self._destination)
         self._part = part_name(task.task_id)
         self._mover = Mover(task.options, self._part, control)
-        self._journal = Journal(store, task, control, self._policy)
-        self._interference = interference
-        self._files_moved = task.counters["files_transferred"]
-        self._faults = 0
-        self._skipped = 0
         control.limit(source.rate, destination.rate)
 
-    def run(self) -> RoundEnd:
-        """Work through what is pending. Whatever happens, what was done is committed."""
-        fatal = None
-        interrupted = False
-        if not self._task.started:
-            self._journal.started()
-            self._journal.commit()  # a part can only be left behind by a task that is known to have started
-        with self._source, self._destination:
-            try:
-                for work in self._pending():
-                    self._control.check()
-                    self._try(work)
-                    self._journal.commit_if_due()
-            except InterruptedMoveError:
-                interrupted = True
-            except Fault as fault:
-                fatal = (fault.code, fault.message)
-            finally:
-                self._journal.commit()
-        return RoundEnd(self._faults, self._skipped, fatal, interrupted)
-
-    def _pending(self) -> Iterator[Work]:
-        after = 0
-        while chunk := self._store.pending(self._task.number, after, WORK_PER_READ):
-            yield from chunk
-            after = chunk[-1].seq
-            self._journal.commit()  # so that what the walk has found is read next
-
-    def _try(self, work: Work) -> None:
-        """Do one piece of work, or note why not. Raises Fault if it is fatal."""
-        try:
-            self._interference.before(work, self._files_moved)
-            self._do(work)
-        except Fault as fault:
-            self._source.forget()  # a directory may have been replaced since we opened it
-            self._destination.forget()
-            self._note(work, fault)
-            if fault.is_fatal(self._task.options) and not fault.is_skippable(self._task.options):
-                raise
-
-    def _note(self, work: Work, fault: Fault) -> None:
-        endpoint = self._task.source_endpoint if fault.on_source else self._task.destination_endpoint
-        path = work.source_path if fault.on_source else work.destination_path
-        details = f"Error (transfer)\nEndpoint: {endpoint}\nFile: {path}\nMessage: {fault.message}\n"
-        skipped, fatal = fault.is_skippable(self._task.options), fault.is_fatal(self._task.options)
-        if skipped:
-            self._skipped += 1
-            result = Result(work.seq, work.kind, Outcome.SKIPPED, error_code=fault.code, error_details=details)
-            self._journal.result(result, subtasks_skipped_errors=1)
-        else:
-            self._faults += 1
-        if fatal or (self._skipped if skipped else self._faults) <= self._policy.events_per_round:
-            self._journal.event(Event(time.time(), fault.code, is_error=True, details=details, backs_off=not skipped))
+    def _is_fatal(self, fault: Fault) -> bool:
+        return fault.is_fatal(self._task.options) and not fault.is_skippable(self._task.options)
 
     def _do(self, work: Work) -> None:
         match work.kind:
@@ -154,8 +83,8 @@ class Round:
             self._journal.result(
                 Result(work.seq, Kind.FILE, Outcome.PENDING), files=1, subtasks_total=1, subtasks_succeeded=1
             )
-        if self._policy.file_delay:
-            self._control.pause(self._policy.file_delay)
+        if self._control.policy.file_delay:
+            self._control.pause(self._control.policy.file_delay)
         try:
             look = self._task.options.sync_level is not None
             target = self._destination.target(path_parts(work.destination_path), look=look)
