@@ -43,7 +43,7 @@ from prefect_globus.emulator.tasks.model import Policy, Submission, Task
 from prefect_globus.emulator.tasks.mover import Control
 from prefect_globus.emulator.tasks.store import TaskStore
 from prefect_globus.emulator.tasks.submission import read_transfer
-from prefect_globus.emulator.tasks.worker import Round
+from prefect_globus.emulator.tasks.transferring import TransferRound
 from prefect_globus.emulator.transfer.file_documents import file_documents
 from prefect_globus.emulator.transfer.operations import FILE_ORDERS
 
@@ -273,7 +273,7 @@ def work(home: Path, storages: list[Storage], profile: cProfile.Profile | None =
         store = TaskStore(database)
         task = add(store, read_transfer(transfer_body([("/", f"/{uuid.uuid4()}")])))
         control = Control(Policy(), task.expires_at, deadline_fixed=True)
-        one = Round(store, task, *storages, control, Interference())
+        one = TransferRound(store, task, *storages, control, Interference())
         began = time.perf_counter()
         if profile is not None:
             profile.runcall(one.run)

@@ -56,6 +56,7 @@ class Round(ABC):
         self._interference = interference
         self._visits = visits
         self._journal = Journal(store, task, control, control.policy)
+        self._put_aside: list[Work] = []  # work that goes on when what was found out about it is on record
         self._files_moved = task.counters["files_transferred"]
         self._faults = 0
         self._skipped = 0
@@ -97,6 +98,8 @@ class Round(ABC):
             yield from chunk
             after = chunk[-1].seq
             self._journal.commit()  # so that what was found on the way is read next
+            put_aside, self._put_aside = self._put_aside, []
+            yield from put_aside
 
     def _try(self, work: Work) -> None:
         """Do one piece of work, or note why not. Raises Fault if it is fatal."""

@@ -83,12 +83,12 @@ class TransferRound(Round):
             self._journal.result(
                 Result(work.seq, Kind.FILE, Outcome.PENDING), files=1, subtasks_total=1, subtasks_succeeded=1
             )
-        if self._control.policy.file_delay:
+        if self._control.policy.file_delay and not work.is_decided:
             self._control.pause(self._control.policy.file_delay)
         try:
             look = self._task.options.sync_level is not None
             target = self._destination.target(path_parts(work.destination_path), look=look)
-            if not self._is_to_move(work, source, target):
+            if not self._is_to_move_now(work, source, target):
                 return
             moved = self._mover.move(source, self._interference.target(work, source, target), work)
         except (OSError, MoveError) as error:
@@ -101,14 +101,14 @@ class TransferRound(Round):
             bytes_transferred=source.status.st_size,
         )
 
-    def _is_to_move(self, work: Work, source: Source, target: Target) -> bool:
-        """Ask the sync level, once: its decision is committed before it is acted upon."""
+    def _is_to_move_now(self, work: Work, source: Source, target: Target) -> bool:
+        """Ask the sync level, once: its decision is committed, with that of other files, before it is acted upon."""
         if work.is_decided or self._task.options.sync_level is None:
             return True
         found = self._mover.compare(source, target)
         if found.differs:
             self._journal.result(Result(work.seq, Kind.FILE, Outcome.MOVING), bytes_checksummed=found.bytes_checksummed)
-            self._journal.commit()
+            self._put_aside.append(work._replace(kind=Kind.FILE, is_decided=True))
         else:
             self._journal.result(
                 Result(work.seq, Kind.FILE, Outcome.UNCHANGED),
@@ -116,7 +116,7 @@ class TransferRound(Round):
                 subtasks_succeeded=1,
                 bytes_checksummed=found.bytes_checksummed,
             )
-        return found.differs
+        return False
 
     def _walk(self, work: Work) -> None:
         """Make a directory at the destination and find the work that is in it."""
