@@ -81,6 +81,17 @@ def test_transfer_of_one_file(cli: GlobusCli, desk: Lab) -> None:
     assert files(desk.destination) == {"to/one.txt": b"one"}
 
 
+def test_paths_are_spelled_as_its_help_spells_them(cli: GlobusCli, desk: Lab) -> None:
+    """`~/` is the top of a collection, also for the items of a batch."""
+    desk.put("file.txt", b"12345")
+    source, destination = f"{desk.source_id}:~/", f"{desk.destination_id}:~/"
+    assert cli.run("ls", source + desk.base).split() == ["file.txt"]
+    line = f"{desk.base}/file.txt {desk.base}/copy\n"
+    task = cli.value("task_id", "transfer", source, destination, "--batch", "-", stdin=line)
+    assert desk.wait(task)["status"] == "SUCCEEDED"
+    assert files(desk.destination) == {"copy": b"12345"}
+
+
 def test_transfer_of_a_folder_with_exclusions(cli: GlobusCli, desk: Lab) -> None:
     """`-r --include --exclude`: the first rule that matches a name decides."""
     for name in ("tree/a.txt", "tree/a.log", "tree/keep.log", "tree/sub/b.log", "tree/sub/c.txt"):

@@ -168,8 +168,9 @@ def test_ls_describes_files(lab: Lab) -> None:
 def test_ls_of_home_echoes_the_tilde(lab: Lab) -> None:
     """`/~/` is the top of the collection, and so is no path at all."""
     assert lab.client.operation_ls(lab.source_id)["path"] == "/~/"
-    listing = lab.client.operation_ls(lab.source_id, path=f"/~/{lab.base}")
-    assert (listing["path"], listing["absolute_path"]) == (f"/~/{lab.base}/", f"/{lab.base}/")
+    for path in (f"/~/{lab.base}", f"~/{lab.base}"):
+        listing = lab.client.operation_ls(lab.source_id, path=path)
+        assert (listing["path"], listing["absolute_path"]) == (f"/~/{lab.base}/", f"/{lab.base}/")
 
 
 def test_ls_filters_orders_and_pages(lab: Lab) -> None:

@@ -114,7 +114,7 @@ def test_one_pair_twice_in_a_submission(lab: Lab) -> None:
         {"filter_rules": [{"name": "a", "method": "drop"}]},
         {"filter_rules": [{"name": "a", "type": "link"}]},
         {"item": {"source_path": "relative"}},
-        {"item": {"source_path": "~/a"}},
+        {"item": {"source_path": "~a"}},
         {"item": {"source_path": "/a/../b"}},
         {"item": {"destination_path": "/a\0"}},
         {"item": {"destination_path": "/a\r\n"}},

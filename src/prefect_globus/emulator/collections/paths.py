@@ -1,4 +1,7 @@
-"""Paths inside a collection, as the API spells them: absolute, separated by `/`, and `/~/` is the top."""
+"""Paths inside a collection, as the API spells them: absolute, separated by `/`, and `/~/` is the top.
+
+The help of globus-cli writes `~/data`, too. It is taken as `/~/data`: how Globus shows it is not known [inferred].
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,15 @@ Parts = tuple[str, ...]
 FORBIDDEN = re.compile(r"[\0\r\n]")
 
 
+def absolute_path(path: str) -> str:
+    """Return `path` with the `/` that `~/data` lacks."""
+    return f"/{path}" if path.startswith("~/") else path
+
+
 def path_problem(path: str) -> str | None:
     """Return why `path` cannot be used in a request, or None (contract section 5, names)."""
     if not path.startswith("/"):
-        return f"Path must be absolute, beginning with '/': {path!r}"
+        return f"Path must be absolute, beginning with '/' or '~/': {path!r}"
     if FORBIDDEN.search(path):
         return f"Path contains a character that is not allowed: {path!r}"
     if ".." in path and ".." in path.split("/"):

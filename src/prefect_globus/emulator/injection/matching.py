@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from prefect_globus.emulator.collections.model import CollectionSpec
-from prefect_globus.emulator.collections.paths import path_parts
+from prefect_globus.emulator.collections.paths import absolute_path, path_parts
 from prefect_globus.emulator.injection.model import InjectedFault, RequestFault
 from prefect_globus.emulator.tasks.submission import canonical_uuid
 
@@ -72,7 +72,7 @@ class RequestFacts:
 def file_matches(glob: str | None, paths: Iterable[str]) -> bool:
     """Tell whether a glob matches one of these paths, as it is spelled or from the top of its collection."""
     return glob is None or any(
-        fnmatchcase(path, glob) or fnmatchcase("/" + "/".join(path_parts(path)), glob) for path in paths
+        fnmatchcase(absolute_path(path), glob) or fnmatchcase("/" + "/".join(path_parts(path)), glob) for path in paths
     )
 
 

@@ -7,7 +7,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from prefect_globus.emulator.collections.paths import path_problem
+from prefect_globus.emulator.collections.paths import absolute_path, path_problem
 from prefect_globus.emulator.errors import BadRequest
 from prefect_globus.emulator.queries import parse_time
 from prefect_globus.emulator.tasks.deletion import has_wildcards
@@ -102,6 +102,7 @@ def read_path(body: Document, name: str) -> str:
     path = text(body, name)
     if path is None:
         raise BadRequest(f"'{name}' is missing")
+    path = absolute_path(path)
     if (problem := path_problem(path)) is not None:
         raise BadRequest(problem)
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from prefect_globus.emulator.collections.paths import path_parts, path_problem
+from prefect_globus.emulator.collections.paths import absolute_path, path_parts, path_problem
 from prefect_globus.emulator.collections.storage import Entry
 from prefect_globus.emulator.errors import BadRequest
 from prefect_globus.emulator.queries import choice_test, clauses_test, ordered, pattern_test, time_test
@@ -129,7 +129,7 @@ def _accessible(call: Call, pausable: str | None = None) -> CollectionSpec:
 
 
 def _query_path(call: Call) -> str:
-    path = call.query.get("path") or DEFAULT_PATH
+    path = absolute_path(call.query.get("path") or DEFAULT_PATH)
     if (problem := path_problem(path)) is not None:
         raise BadRequest(problem)
     return path
