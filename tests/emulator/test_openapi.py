@@ -187,7 +187,7 @@ def test_any_request(api: schemathesis.BaseSchema, path: str, method: str) -> No
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_any_request_for_long(api: schemathesis.BaseSchema, path: str, method: str) -> None:
     """The same, with other requests each time."""
-    ask(api, path, method, settings(QUICK, max_examples=1500, derandomize=False))
+    ask(api, path, method, settings(QUICK, max_examples=300, derandomize=False))
 
 
 def references(document: Any) -> Iterator[str]:
