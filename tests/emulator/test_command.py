@@ -85,6 +85,12 @@ def test_a_signal_ends_it_cleanly(serve: Serve, number: signal.Signals) -> None:
     assert (*process.communicate(timeout=10), process.returncode) == ("", "", 0)
 
 
+def test_localhost_is_this_machine(serve: Serve) -> None:
+    """It is the name of an address, and so is its address."""
+    process = serve("--collection", "one=one", "--host", "localhost")
+    assert process.stdout.readline().startswith("Globus emulator ready at http://127.0.0.1:")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -92,6 +98,7 @@ def test_a_signal_ends_it_cleanly(serve: Serve, number: signal.Signals) -> None:
         (["--collection", "one"], "NAME=DIR"),
         (["--collection", "=one"], "NAME=DIR"),
         (["--collection", "one=none"], "no folder none"),
+        (["--collection", "one=/dev/null"], "/dev/null is not a folder"),
         (["--collection", "one@x=one"], "'x' is not a UUID"),
         (["--collection", "one=one", "--collection", "one=two"], "given twice"),
         (
@@ -100,6 +107,8 @@ def test_a_signal_ends_it_cleanly(serve: Serve, number: signal.Signals) -> None:
         ),
         (["--collection", "one=one", "--host", "10.0.0.1"], "not a loopback address"),
         (["--collection", "one=one", "--host", "example.org"], "not a loopback address"),
+        (["--collection", "one=one", "--time-scale", "nan"], "such as --time-scale 100"),
+        (["--collection", "one=one", "--time-scale", "inf"], "such as --time-scale 100"),
         (["--collection", "one=one", "--client", "me"], "ID:SECRET"),
         (["--collection", "one=one", "--state", "none/state"], "Name another file"),
     ],
@@ -180,6 +189,20 @@ def test_an_emulator_that_cannot_start_says_why(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [{"collections": "one=one"}, {"client": "me:secret"}, {"data_access": "one"}],
+    ids=lambda arguments: next(iter(arguments)),
+)
+def test_a_text_is_not_taken_for_its_letters(tmp_path: Path, arguments: dict[str, Any]) -> None:
+    """Where several are meant, a single text is refused, and the refusal says what to give."""
+    with (
+        pytest.raises(TypeError, match=f"{next(iter(arguments))} must not be a single text: give"),
+        running_emulator(**{"collections": {"one": tmp_path}} | arguments),
+    ):
+        pass
+
+
 def test_specs_may_carry_uuids_and_names_spaces(tmp_path: Path) -> None:
     """A list of specs is passed on as it is."""
     known = str(uuid.uuid4())
@@ -190,7 +213,7 @@ def test_specs_may_carry_uuids_and_names_spaces(tmp_path: Path) -> None:
 
 def test_the_state_is_for_its_owner_only(tmp_path: Path) -> None:
     """It holds the key that signs logins."""
-    with running_emulator({"only": tmp_path}, state=tmp_path / "state.sqlite") as emulator:
+    with running_emulator({"only": tmp_path}, state=str(tmp_path / "state.sqlite")) as emulator:
         requests.get(emulator.url, timeout=30).raise_for_status()
         files = list(tmp_path.glob("state.sqlite*"))
         assert len(files) > 1

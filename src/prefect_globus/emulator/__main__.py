@@ -5,7 +5,7 @@ import click
 from prefect_globus.emulator.command import serve
 
 
-@click.group()
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Run a local Globus."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import uuid
 from contextlib import closing
 from dataclasses import replace
@@ -119,7 +120,9 @@ def serve(
     until_stdin_closes: bool,
 ) -> None:
     """Serve folders as Globus collections, over HTTP on this machine only."""
-    _check_host(host)
+    host = _loopback(host)
+    if not math.isfinite(time_scale):
+        raise Refusal(f"--time-scale {time_scale} is no number of times. Use one such as --time-scale 100.")
     credentials = _client(client)
     wanted = [_wanted(text) for text in collections]
     network = Network(latency / 1000, requests_per_second)
@@ -143,13 +146,16 @@ def _announce(url: str, collections: Sequence[CollectionSpec]) -> None:
     click.echo("\n".join(lines))
 
 
-def _check_host(host: str) -> None:
+def _loopback(host: str) -> str:
+    """Return the address of a host. Raises Refusal if it is not of this machine only."""
+    address = "127.0.0.1" if host == "localhost" else host
     try:
-        is_loopback = ipaddress.ip_address(host).is_loopback
+        is_loopback = ipaddress.ip_address(address).is_loopback
     except ValueError:
         is_loopback = False
     if not is_loopback:
         raise Refusal(f"{host} is not a loopback address. Use --host 127.0.0.1, or leave --host out.")
+    return address
 
 
 def _client(text: str | None) -> tuple[str, str] | None:
@@ -181,6 +187,8 @@ def _content(text: str, content: str) -> str:
             raise Refusal(f"--collection {text!r}: {error}") from error
         return content
     real = Path(content).expanduser().resolve()
+    if real.exists() and not real.is_dir():
+        raise Refusal(f"--collection {text!r}: {content} is not a folder. Give the folder that holds it.")
     if not real.is_dir():
         raise Refusal(f"--collection {text!r}: there is no folder {content}. Make it first.")
     return str(real)

@@ -25,6 +25,11 @@ CLIENT_VARIABLE = "PREFECT_GLOBUS_EMULATOR_CLIENT"
 SERVICES = ("TRANSFER", "AUTH", "TIMER")
 READY = "Globus emulator ready at "
 COLLECTION_LINE = re.compile(r"  (.*?)  ([0-9a-f-]{36})  ")
+SEVERAL = {
+    "collections": "give {'lab': './lab'} or ['lab=./lab']",
+    "client": "give ('id', 'secret')",
+    "data_access": "give ['lab']",
+}
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 
@@ -129,7 +134,7 @@ class Emulator(Controls):
 def running_emulator(
     collections: Mapping[str, str | Path] | Sequence[str],
     *,
-    state: Path | None = None,
+    state: str | Path | None = None,
     time_scale: float = 1.0,
     client: tuple[str, str] | None = None,
     port: int = 0,
@@ -158,7 +163,11 @@ def running_emulator(
 
     Raises:
         EmulatorProcessError: if it does not start, with what it said.
+        TypeError: if a text stands where several are meant: its letters would be taken for them.
     """
+    for name, several in (("collections", collections), ("client", client), ("data_access", data_access)):
+        if isinstance(several, str):
+            raise TypeError(f"{name} must not be a single text: {SEVERAL[name]}")
     if isinstance(collections, Mapping):
         specs = [f"{name}={folder}" for name, folder in collections.items()]
     else:
@@ -176,10 +185,10 @@ def running_emulator(
 
 
 @contextmanager
-def state_file(given: Path | None) -> Iterator[Path]:
+def state_file(given: str | Path | None) -> Iterator[Path]:
     """Yield the state file that was given, or one in a folder that lasts as long as the block."""
     if given is not None:
-        yield given.absolute()
+        yield Path(given).absolute()
         return
     folder = tempfile.mkdtemp(prefix="globus-emulator-")
     try:
