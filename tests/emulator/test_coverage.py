@@ -30,3 +30,4 @@ def test_the_page_is_true(shared: tuple[Emulator, Path, Path]) -> None:
         else:
             assert answer.status_code == one.refusal, (one, answer.text)
             assert answer.json()["code"] in ("ClientError.NotFound", "ClientError.MethodNotAllowed"), one
+            assert f"does not serve {one.verb} {one.path}" in answer.json()["message"], one

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import sqlite3
 import string
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -167,7 +168,11 @@ def error_response(request: Request, error: Exception) -> Response:
     """Return the answer to an exception that no service took."""
     if isinstance(error, HTTPException):
         found = {404: "ClientError.NotFound", 405: "ClientError.MethodNotAllowed"}
-        error = ApiError(error.status_code, found.get(error.status_code, "BadRequest"), f"{error.detail}")
+        code, asked = found.get(error.status_code), f"{request.method} {request.url.path[:200]}"
+        message = error.detail if code is None else f"This emulator does not serve {asked}"
+        error = ApiError(error.status_code, code or "BadRequest", message)
+    if isinstance(error, sqlite3.OperationalError):  # somebody else has locked the state file, or the disk is full
+        error = ApiError(503, "ServiceUnavailable", f"The state file cannot be used at the moment: {error}")
     if not isinstance(error, ApiError):
         logger.error("Request failed", exc_info=error)
         error = ApiError(500, "InternalError", "Internal error of the emulator")
