@@ -119,7 +119,11 @@ def serve(
     file_delay: float,
     until_stdin_closes: bool,
 ) -> None:
-    """Serve folders as Globus collections, over HTTP on this machine only."""
+    """Serve folders as Globus collections, on this machine only.
+
+    Set GLOBUS_SDK_SERVICE_URL_TRANSFER, GLOBUS_SDK_SERVICE_URL_AUTH and GLOBUS_SDK_SERVICE_URL_TIMER to the URL that is
+    printed, and globus-sdk and globus-cli talk to it. In a browser it shows what goes on. Ctrl-C ends it.
+    """
     host = _loopback(host)
     if not math.isfinite(time_scale):
         raise Refusal(f"--time-scale {time_scale} is no number of times. Use one such as --time-scale 100.")

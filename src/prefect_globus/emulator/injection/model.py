@@ -135,7 +135,7 @@ class AlterFile(_Record):
 
     Attributes:
         how: `change` writes other bytes over it, of the same length; `grow` appends to it; `shrink` cuts it in half;
-            `vanish` deletes it.
+            `vanish` deletes it, which is noticed only when it is `found`: an open file can be read to its end.
         when: `found` is before it is opened, `opened` is after that, `moving` is after its first chunk was moved,
             `written` is before it is verified and gets its name.
     """
