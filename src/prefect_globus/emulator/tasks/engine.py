@@ -33,6 +33,7 @@ PATIENCE = 5.0  # real seconds that a request waits for a running task to have s
 CREDENTIALS_INTERVAL = 1.0  # real seconds between two looks at the credentials of a task
 SHORTEST_SLEEP = 0.005
 LONGEST_SLEEP = 60.0
+AFTER_DEFECT = 1.0  # real seconds; such as a state file that somebody else has locked, or a full disk
 
 
 class Engine:
@@ -169,6 +170,8 @@ class Engine:
                 return False
             slot.trouble = Trouble(code, details)
             slot.is_held_inactive = True
+            if slot.is_inactive:  # for its credentials; when these are back, it stays
+                self._store.update(task.number, is_held_inactive=True)
             self._tend(slot)
         self._wait_until(task, lambda slot: slot.is_inactive)
         return True
@@ -237,11 +240,16 @@ class Engine:
     def _schedule(self) -> None:
         with self._changed:
             while not self._stopping:
-                for slot in list(self._slots.values()):
-                    self._tend(slot)
-                self._start_ready()
-                self._start_sweep()
-                self._changed.wait(self._sleep(time.time()))
+                try:
+                    for slot in list(self._slots.values()):
+                        self._tend(slot)
+                    self._start_ready()
+                    self._start_sweep()
+                    seconds = self._sleep(time.time())
+                except Exception:
+                    logger.exception("The tasks could not be looked after")
+                    seconds = AFTER_DEFECT
+                self._changed.wait(seconds)
 
     def _sleep(self, now: float) -> float:
         """Return how long nothing will happen by itself, in real seconds."""
@@ -334,9 +342,13 @@ class Engine:
         worker.start()
 
     def _sweep(self) -> None:
-        self._history.delete_expired()
+        try:
+            self._history.delete_expired()
+        except Exception:
+            logger.exception("Histories could not be deleted")
         with self._changed:
             self._workers.discard(threading.current_thread())
+            self._history.due_at = time.time() + AFTER_DEFECT  # if there is no plan
             self._history.plan()
             self._changed.notify_all()
 
@@ -346,15 +358,16 @@ class Engine:
         except Exception:
             # A defect of ours must not stop the queue: the task backs off as from any other trouble.
             logger.exception("Round of task %s failed", slot.number)
-            trouble = Event(time.time(), Code.UNKNOWN, is_error=True, details="Internal error", backs_off=True)
-            columns = {"error_code": trouble.code, "error_time": trouble.time}
-            self._store.record(slot.number, events=[trouble], counters={"faults": 1}, columns=columns)
-            end = RoundEnd(faults=1)
+            end = RoundEnd(faults=1, is_defect=True)
         with self._changed:
             slot.running = False
             self._workers.discard(threading.current_thread())
-            self._settle(slot, end)
-            self._tend(slot)
+            try:
+                self._settle(slot, end)
+                self._tend(slot)
+            except Exception:
+                logger.exception("Round of task %s could not be noted", slot.number)
+                slot.ready_at = time.time() + AFTER_DEFECT  # for another round, which finds what is still to be done
             self._changed.notify_all()
 
     def _round(self, slot: Slot) -> RoundEnd:
@@ -368,6 +381,10 @@ class Engine:
 
     def _settle(self, slot: Slot, end: RoundEnd) -> None:
         """Decide what comes after a round."""
+        if end.is_defect:
+            trouble = Event(time.time(), Code.UNKNOWN, is_error=True, details="Internal error", backs_off=True)
+            columns = {"error_code": trouble.code, "error_time": trouble.time}
+            self._store.record(slot.number, events=[trouble], counters={"faults": 1}, columns=columns)
         if slot.cancel_requested or end.interrupted:
             return  # `_tend` knows why
         if end.fatal is not None:

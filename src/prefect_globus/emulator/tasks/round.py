@@ -25,12 +25,13 @@ WORK_PER_READ = 1000
 
 @dataclass(frozen=True, slots=True)
 class RoundEnd:
-    """How a round went: errors to retry, paths skipped, a fatal error, or interrupted."""
+    """How a round went: errors to retry, paths skipped, a fatal error, interrupted, or ended by a defect of ours."""
 
     faults: int = 0
     skipped: int = 0
     fatal: tuple[str, str] | None = None
     interrupted: bool = False
+    is_defect: bool = False
 
 
 class Round(ABC):
