@@ -417,6 +417,15 @@ def test_the_python_side_says_at_once_what_is_wrong(lab: Lab) -> None:
     """What no emulator would take is refused before it is sent, and what this one does not serve by itself."""
     with pytest.raises(ValueError, match="times must be 1 or more"):
         RequestFault(Drop(), times=0)
+    for wrong in ("2", 1.5):
+        with pytest.raises(ValueError, match="times must be 1 or more"):
+            RequestFault(Drop(), times=wrong)  # type: ignore[arg-type]  # that is the point
+        with pytest.raises(ValueError, match="after must be a whole number"):
+            RequestFault(Drop(), after=wrong)  # type: ignore[arg-type]  # that is the point
+    with pytest.raises(ValueError, match="status must be from 200 to 599, not '503'"):
+        Answer("503")  # type: ignore[arg-type]  # that is the point
+    with pytest.raises(ValueError, match="seconds must be more than 0"):
+        Delay("3")  # type: ignore[arg-type]  # that is the point
     with pytest.raises(ValueError, match="effect must be one of"):
         TaskFault(Drop())  # type: ignore[arg-type]  # that is the point
     with pytest.raises(ValueError, match="code 'OOPS' is unknown"):

@@ -64,7 +64,8 @@ class Answer(_Record):
     kind: Literal["answer"] = "answer"
 
     def __post_init__(self) -> None:
-        _require(200 <= self.status <= 599, f"status must be from 200 to 599, not {self.status}")  # noqa: PLR2004 -- said in words beside it
+        is_status = isinstance(self.status, int) and 200 <= self.status <= 599  # noqa: PLR2004 -- said in words below
+        _require(is_status, f"status must be from 200 to 599, not {self.status!r}")
         _require(_depth(self.fields) <= DEEPEST_FIELD, f"fields must not be nested deeper than {DEEPEST_FIELD}")
         for name, value in self.headers.items():
             _require(HEADER_NAME.fullmatch(name) is not None, f"{name!r} cannot be the name of a header")
@@ -80,8 +81,9 @@ class Delay(_Record):
     kind: Literal["delay"] = "delay"
 
     def __post_init__(self) -> None:
-        is_possible = math.isfinite(self.seconds) and 0 < self.seconds <= LONGEST_DELAY
-        _require(is_possible, f"seconds must be more than 0 and at most {LONGEST_DELAY:.0f}, not {self.seconds}")
+        is_number = isinstance(self.seconds, (int, float)) and math.isfinite(self.seconds)
+        is_possible = is_number and 0 < self.seconds <= LONGEST_DELAY
+        _require(is_possible, f"seconds must be more than 0 and at most {LONGEST_DELAY:.0f}, not {self.seconds!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,11 +371,13 @@ def _check_length(name: str, glob: str | None) -> None:
 
 def _check_counts(after: int, times: int | None) -> None:
     _require_count("after", after)
-    _require(times is None or 1 <= times <= LARGEST_COUNT, "times must be 1 or more, or nothing for no end")
+    is_count = times is None or (isinstance(times, int) and 1 <= times <= LARGEST_COUNT)
+    _require(is_count, "times must be 1 or more, or nothing for no end")
 
 
 def _require_count(name: str, value: int) -> None:
-    _require(0 <= value <= LARGEST_COUNT, f"{name} must be 0 or more, not {value}")
+    is_count = isinstance(value, int) and 0 <= value <= LARGEST_COUNT
+    _require(is_count, f"{name} must be a whole number, 0 or more, not {value!r}")
 
 
 def _require(condition: bool, message: str) -> None:
