@@ -51,6 +51,7 @@ def test_collections_tasks_and_timers_are_shown(lab: Lab) -> None:
     assert "FILE_NOT_FOUND" in page
     assert "every day" in page
     assert "every 86400 s" in page
+    assert "Every wait of Globus is 200 times shorter here" in page
     page = shown(lab, f"/tasks/{task['task_id']}")
     assert "SUCCEEDED" in page
     assert "STARTED" in page

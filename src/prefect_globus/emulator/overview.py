@@ -67,6 +67,7 @@ def _overview(site: Site, request: Request) -> Response:
     tasks = [_view(site, task) for task in found[:TASKS_SHOWN]]
     shown = page(
         "overview.html",
+        time_scale=f"{site.policy.scale:.12g}",
         collections=list(site.collections.values()),
         tasks=tasks,
         is_first_page=before == NEWEST,
