@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 import time
 import uuid
@@ -14,6 +15,7 @@ import globus_sdk
 import pytest
 
 from prefect_globus.emulator.tasks.deletion import is_match
+from prefect_globus.emulator.tasks.removal import Descent
 
 if TYPE_CHECKING:
     from tests.emulator.conftest import Lab
@@ -387,3 +389,47 @@ def test_extras_stay_if_the_source_cannot_be_listed(lab: Lab) -> None:
     assert lab.arrived("t") == ["file"]
     row = lab.client.task_skipped_errors(task["task_id"])["DATA"][0]
     assert row["is_delete_destination_extra"] is False
+
+
+def nest(folder: Path, depth: int) -> None:
+    """Make directories in each other, deeper than any path may be long."""
+    folder.mkdir()
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d" * 10, dir_fd=here)
+        below = os.open("d" * 10, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+    os.close(here)
+
+
+def test_however_deep_a_tree_is(make_lab: Callable[..., Lab]) -> None:
+    """As a deletion or as an extra, with few descriptors and no recursion of ours."""
+    lab = make_lab(time_scale=100)
+    resource.prlimit(lab.emulator.pid, resource.RLIMIT_NOFILE, (256, 256))
+    nest(lab.source / "deep", 1500)
+    lab.put("t/file")
+    (lab.destination / "t").mkdir()
+    nest(lab.destination / "t/deep", 1500)
+    task = delete(lab, "deep", recursive=True)
+    assert (task["status"], task["faults"], counts(task)) == ("SUCCEEDED", 0, (1, 1501, 0, 1502, 1502))
+    task = lab.transfer("t", delete_destination_extra=True)
+    assert (task["status"], task["faults"], lab.arrived("t")) == ("SUCCEEDED", 0, ["file"])
+
+
+def test_the_way_up_from_a_directory_that_was_moved(tmp_path: Path) -> None:
+    """It leads to the directory that it came from, not to where the other one is now."""
+    (tmp_path / "top/inner/low").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    top = os.open(tmp_path / "top", os.O_RDONLY)
+    with Descent(top) as here:
+        assert here.down("inner")
+        assert here.down("low")
+        (tmp_path / "top/inner/low").rename(tmp_path / "outside/low")
+        assert here.up() == "low"
+        assert os.path.samestat(os.fstat(here.descriptor), (tmp_path / "top/inner").stat())
+        (tmp_path / "top/inner").rename(tmp_path / "outside/inner")
+        assert here.up() == "inner"
+        assert os.path.samestat(os.fstat(here.descriptor), os.fstat(top))
+    os.close(top)

@@ -56,8 +56,6 @@ class DeletionRound(Round):
             self._done(work, work.size if work.is_decided else 1)
         except OSError as error:
             raise faults.fault_of(error, on_source=True) from error
-        except RecursionError as error:
-            raise Fault(Code.UNKNOWN, "Directories are nested too deeply", on_source=True) from error
 
     def _expand(self, work: Work) -> None:
         """Find what the wildcards of an item match (contract section 3, interpret_globs)."""
