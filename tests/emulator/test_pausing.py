@@ -419,6 +419,26 @@ def test_a_running_task_is_suspended_and_survives_a_kill(make_lab: Callable[...,
     assert lab.wait(task_id)["status"] == "SUCCEEDED"
 
 
+def test_held_inactive_for_two_reasons(make_lab: Callable[..., Lab]) -> None:
+    """Without its consent, and inactivated, too: it stays so when the consent is back, also after a kill."""
+    lab = make_lab(data_access=["source"], time_scale=100)
+    login = globus_sdk.ConfidentialAppAuthClient(lab.client_id, "secret", base_url=lab.emulator.url)
+    scope = f"urn:globus:auth:scope:transfer.api.globus.org:all[*https://auth.globus.org/scopes/{lab.source_id}/data_access]"
+    login.oauth2_client_credentials_tokens(scope)
+    held, other = lab.submit("one"), lab.submit("two")
+    lab.emulator.rescind_consents("source")
+    for task_id in (held, other):
+        lab.wait(task_id, lambda task: task["status"] == "INACTIVE")
+    lab.emulator.inactivate_task(held)
+    lab.emulator.kill()
+    lab.emulator.start()
+    login.oauth2_client_credentials_tokens(scope)
+    lab.wait(other, lambda task: task["status"] == "ACTIVE")
+    assert lab.task(held)["status"] == "INACTIVE"
+    lab.emulator.reactivate_task(held)
+    assert lab.task(held)["status"] == "ACTIVE"
+
+
 def test_paused_and_inactive_at_once(lab: Lab) -> None:
     """Two reasons to rest are two: it goes on when both are gone."""
     task_id = lab.submit("none")
