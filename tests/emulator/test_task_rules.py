@@ -96,6 +96,16 @@ def test_a_deadline_of_the_user_is_not_extended(lab: Lab) -> None:
     assert (task["status"], task["deadline"]) == ("SUCCEEDED", deadline.isoformat(timespec="seconds"))
 
 
+def test_a_deadline_that_is_set_later_is_not_extended_either(lab: Lab) -> None:
+    """Set between two rounds, it stands through the progress of the next."""
+    task_id = lab.submit("late")
+    lab.wait(task_id, lambda task: task["faults"] > 0)
+    lab.client.update_task(task_id, {"deadline": "2999-01-01T00:00:00+00:00"})
+    lab.put("late")
+    task = lab.wait(task_id)
+    assert (task["status"], task["deadline"]) == ("SUCCEEDED", "2999-01-01T00:00:00+00:00")
+
+
 def test_a_paused_task_expires_after_90_days(make_lab: Callable[..., Lab]) -> None:
     """Its deadline is set once, and never extended (3); here 90 days are a second."""
     lab = make_lab(time_scale=90 * 86_400)
