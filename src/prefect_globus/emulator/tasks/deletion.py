@@ -65,7 +65,12 @@ class DeletionRound(Round):
         if not names:
             raise FileNotFoundError
         directory_path = work.source_path.rstrip("/").rpartition("/")[0]
-        self._journal.found([Work(0, Kind.ITEM, child_path(directory_path, name), "") for name in names])
+        self._journal.found(
+            [
+                Work(seq, Kind.ITEM, child_path(directory_path, name), "")
+                for seq, name in enumerate(names, self._journal.next_seq)
+            ]
+        )
         self._journal.result(Result(work.seq, Kind.GLOB, Outcome.DONE), subtasks_total=len(names), subtasks_succeeded=1)
 
     def _delete(self, work: Work) -> None:

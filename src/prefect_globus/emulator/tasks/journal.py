@@ -30,11 +30,12 @@ class Journal:
         self._control = control
         self._policy = policy
         self._results: list[Result] = []
+        self._moved: list[tuple[int, int]] = []
         self._found: list[Work] = []
         self._events: list[Event] = []
         self._counters: Counter[str] = Counter()
         self._columns: dict[str, Any] = {}
-        self._moved = Counter[str]()
+        self._since_progress = Counter[str]()
         self._next_seq = store.last_seq(task.number) + 1
         self._committed_at = time.monotonic()
         self._progress_at = time.monotonic()
@@ -42,12 +43,20 @@ class Journal:
     def result(self, result: Result, **counters: int) -> None:
         """Note the outcome of a piece of work, and what the task's counters grow by."""
         self._results.append(result)
-        for name, grown in counters.items():  # what Counter.update does, in a fraction of its time
-            self._counters[name] += grown
+        self._count(**counters)
+
+    def moved(self, seq: int, size: int) -> None:
+        """Note that a file was moved of which there is nothing to say but its size."""
+        self._moved.append((seq, size))
+
+    @property
+    def next_seq(self) -> int:
+        """The number of the piece of work that is found next."""
+        return self._next_seq
 
     def found(self, work: list[Work]) -> None:
-        """Note new work; it is numbered here."""
-        self._found.extend(Work(seq, *one[1:]) for seq, one in enumerate(work, self._next_seq))
+        """Note new work, which is numbered from `next_seq` on."""
+        self._found += work
         self._next_seq += len(work)
 
     def event(self, event: Event) -> None:
@@ -66,7 +75,7 @@ class Journal:
     def commit_if_due(self) -> None:
         """Commit if enough was gathered, or for long enough."""
         if (
-            len(self._results) + len(self._found) >= RESULTS_PER_COMMIT
+            len(self._results) + len(self._moved) + len(self._found) >= RESULTS_PER_COMMIT
             or time.monotonic() - self._committed_at >= SECONDS_PER_COMMIT
         ):
             self.commit()
@@ -74,21 +83,29 @@ class Journal:
     def commit(self) -> None:
         """Write everything gathered. Work that was done pushes the deadline (task-behavior.txt 3)."""
         self._control.bytes_in_flight = 0  # before they are counted: better a moment too few than too many
-        if any(result.outcome in ENDED for result in self._results):
+        if self._moved:
+            self._count(files_transferred=len(self._moved), subtasks_succeeded=len(self._moved))
+            self._count(bytes_transferred=sum(size for _, size in self._moved))
+        if self._moved or any(result.outcome in ENDED for result in self._results):
             self._push_deadline()
             self._report_progress()
-        if self._results or self._found or self._events or self._counters or self._columns:
+        if self._results or self._moved or self._found or self._events or self._counters or self._columns:
             self._store.record(
                 self._task.number,
                 results=self._results,
+                moved=self._moved,
                 found=self._found,
                 events=self._events,
                 counters=self._counters,
                 columns=self._columns,
             )
-        self._results, self._found, self._events = [], [], []
+        self._results, self._moved, self._found, self._events = [], [], [], []
         self._counters, self._columns = Counter(), {}
         self._committed_at = time.monotonic()
+
+    def _count(self, **counters: int) -> None:
+        for name, grown in counters.items():  # what Counter.update does, in a fraction of its time
+            self._counters[name] += grown
 
     def _push_deadline(self) -> None:
         now = time.time()
@@ -97,15 +114,15 @@ class Journal:
             self._columns |= {"deadline": now + self._policy.progress_deadline, "expires_at": expires_at}
 
     def _report_progress(self) -> None:
-        self._moved.update(self._counters)
+        self._since_progress.update(self._counters)
         interval = max(SHORTEST_PROGRESS_INTERVAL, self._policy.real(self._policy.progress_interval))
         if time.monotonic() - self._progress_at < interval:
             return
         details = {
-            "files_transferred": self._moved["files_transferred"],
-            "bytes_transferred": self._moved["bytes_transferred"],
+            "files_transferred": self._since_progress["files_transferred"],
+            "bytes_transferred": self._since_progress["bytes_transferred"],
             "seconds": round(time.monotonic() - self._progress_at, 3),
         }
         self._events.append(Event(time.time(), Code.PROGRESS, is_error=False, details=orjson.dumps(details).decode()))
-        self._moved.clear()
+        self._since_progress.clear()
         self._progress_at = time.monotonic()

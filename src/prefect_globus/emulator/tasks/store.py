@@ -48,6 +48,7 @@ WORK_COLUMNS = (
     "seq, kind, source_path, destination_path, recursive, external_checksum, checksum_algorithm, outcome, size"
 )
 PENDING = Outcome.PENDING.value  # a plain string, as sqlite3 takes long over any other
+KINDS = {kind.value: kind for kind in Kind}
 UNFINISHED_WORK = "outcome IN ('pending', 'moving', 'deleting')"
 HISTORY_PER_COMMIT = 20_000
 
@@ -182,19 +183,27 @@ class TaskStore:
         number: int,
         *,
         results: Sequence[Result] = (),
+        moved: Sequence[tuple[int, int]] = (),
         found: Sequence[Work] = (),
         events: Sequence[Event] = (),
         counters: Mapping[str, int] | None = None,
         columns: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write what was done of a task, all or nothing: outcomes, new work, events, and what the counters grew by."""
+        """Write what was done of a task, all or nothing.
+
+        Args:
+            number: the task.
+            results: outcomes.
+            moved: files that were moved and of which there is no more to say than their size, by number.
+            found: new work.
+            events: new events.
+            counters: what the counters grew by.
+            columns: other columns to set.
+        """
         now = time.time()
         with self._database.transaction() as connection:
-            # Most results are those of files that were moved and not verified, which have little to say.
-            moved = [(one.size, number, one.seq) for one in results if _is_plain_move(one)]
-            others = [_result_row(number, one, now) for one in results if not _is_plain_move(one)]
-            connection.executemany(SET_RESULT, others)
-            connection.executemany(SET_MOVED, moved)
+            connection.executemany(SET_RESULT, [_result_row(number, result, now) for result in results])
+            connection.executemany(SET_MOVED, [(size, number, seq) for seq, size in moved])
             connection.executemany(ADD_WORK, [_work_row(number, work) for work in found])
             _add_events(connection, number, events)
             _count(connection, number, counters or {})
@@ -336,10 +345,6 @@ def _work_row(number: int, work: Work) -> tuple[Any, ...]:
     return (number, seq, kind.value, PENDING, source, destination, recursive, checksum, algorithm)
 
 
-def _is_plain_move(result: Result) -> bool:
-    return result.outcome is Outcome.DONE and result.kind is Kind.FILE and result.checksum is None
-
-
 def _result_row(number: int, result: Result, now: float) -> tuple[Any, ...]:
     seq, kind, outcome, size, checksum, algorithm, error_code, details = result
     time_of_error = now if error_code else None
@@ -380,5 +385,5 @@ def _task(row: sqlite3.Row) -> Task:
 def _work(row: sqlite3.Row) -> Work:
     seq, kind, source, destination, recursive, checksum, algorithm, outcome, size = row
     is_recursive = None if recursive is None else bool(recursive)
-    is_decided = outcome != Outcome.PENDING
-    return Work(seq, Kind(kind), source, destination, is_recursive, checksum, algorithm, is_decided, size or 0)
+    is_decided = outcome != PENDING
+    return Work(seq, KINDS[kind], source, destination, is_recursive, checksum, algorithm, is_decided, size or 0)

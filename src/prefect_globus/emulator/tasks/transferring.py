@@ -94,11 +94,15 @@ class TransferRound(Round):
         except (OSError, MoveError) as error:
             raise faults.fault_of(error) from error
         self._files_moved += 1
+        size = source.status.st_size
+        if moved.checksum is None:
+            self._journal.moved(work.seq, size)
+            return
         self._journal.result(
-            Result(work.seq, Kind.FILE, Outcome.DONE, source.status.st_size, moved.checksum, moved.algorithm),
+            Result(work.seq, Kind.FILE, Outcome.DONE, size, moved.checksum, moved.algorithm),
             files_transferred=1,
             subtasks_succeeded=1,
-            bytes_transferred=source.status.st_size,
+            bytes_transferred=size,
         )
 
     def _is_to_move_now(self, work: Work, source: Source, target: Target) -> bool:
@@ -133,13 +137,14 @@ class TransferRound(Round):
             self._destination.make_directories(path_parts(work.destination_path))
         except OSError as error:
             raise faults.fault_of(error) from error
-        found = [
-            self._found(work, child, kind)
+        chosen = [
+            (child.name, kind)
             for child, kind in zip(children, kinds, strict=True)
             if kind is not None and self._is_wanted(child.name, kind)
         ]
         if self._task.options.delete_destination_extra:
-            found += self._extras(work, {child.name for child in children})
+            chosen += self._extras(work, {child.name for child in children})
+        found = self._below(work, chosen)
         self._journal.found(found)
         self._journal.result(
             Result(work.seq, Kind.DIRECTORY, Outcome.DONE),
@@ -149,7 +154,18 @@ class TransferRound(Round):
             subtasks_succeeded=1,
         )
 
-    def _extras(self, work: Work, here: set[str]) -> list[Work]:
+    def _below(self, work: Work, chosen: list[tuple[str, Kind]]) -> list[Work]:
+        """Return the work that names in a directory are. Raises Fault for a name that cannot be."""
+        for name, kind in chosen:
+            if kind is not Kind.EXTRA and FORBIDDEN.search(name):
+                raise Fault(Code.INVALID_PATH_NAME, f"Invalid path name {name!r}", on_source=True)
+        source, destination = child_path(work.source_path, ""), child_path(work.destination_path, "")
+        return [
+            Work(seq, kind, source + name, destination + name)
+            for seq, (name, kind) in enumerate(chosen, self._journal.next_seq)
+        ]
+
+    def _extras(self, work: Work, here: set[str]) -> list[tuple[str, Kind]]:
         """Find what is in the directory at the destination only. Filter rules keep what they exclude [inferred]."""
         try:
             there = self._to.children(path_parts(work.destination_path))
@@ -157,9 +173,8 @@ class TransferRound(Round):
             return []
         except OSError as error:
             raise faults.fault_of(error) from error
-        source, destination = work.source_path, work.destination_path
         return [
-            Work(0, Kind.EXTRA, child_path(source, child.name), child_path(destination, child.name))
+            (child.name, Kind.EXTRA)
             for child in sorted(there)
             if child.name not in here and self._is_wanted(child.name, KINDS.get(child.type, Kind.FILE))
         ]
@@ -185,12 +200,6 @@ class TransferRound(Round):
 
     def _is_wanted(self, name: str, kind: Kind) -> bool:
         return self._task.options.includes(name, is_directory=kind is Kind.DIRECTORY)
-
-    def _found(self, work: Work, child: Child, kind: Kind) -> Work:
-        if FORBIDDEN.search(child.name):
-            raise Fault(Code.INVALID_PATH_NAME, f"Invalid path name {child.name!r}", on_source=True)
-        source = child_path(work.source_path, child.name)
-        return Work(0, kind, source, child_path(work.destination_path, child.name))
 
     def _refuse_walking_into_itself(self, work: Work) -> None:
         """Refuse a destination inside its own source, which would have no end."""
