@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect_globus.emulator.collections.confinement import OutsideError, Root
+from prefect_globus.emulator.collections.copying import Copier
 from prefect_globus.emulator.collections.folder_visit import FolderVisit
 from prefect_globus.emulator.collections.model import PART_NAME
 from prefect_globus.emulator.collections.storage import Child, Entry, Link, ListingTooLargeError, Storage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
 
     from prefect_globus.emulator.collections.paths import Parts
@@ -123,11 +124,17 @@ class Folder(Storage):
         real = self.real_path(parts)
         return any(self.real_path(parts[:length]) == real for length in range(len(parts)))
 
-    def remove_parts(self, directories: Iterable[Parts], part: str) -> None:
-        """Remove the unfinished file that a killed server left in one of the directories."""
-        for parts in directories:
-            with suppress(OSError), self._root.directory(parts) as directory:  # not there, so nothing in it
-                os.unlink(part, dir_fd=directory)
+    def remove_parts(self, directories: Iterable[Parts], parts: Sequence[str]) -> None:
+        """Remove the unfinished files that a killed server left in some of the directories."""
+        for path in directories:
+            with suppress(OSError), self._root.directory(path) as directory:  # not there, so nothing in it
+                for part in parts:
+                    with suppress(FileNotFoundError):
+                        os.unlink(part, dir_fd=directory)
+
+    def copier_to(self, destination: Storage, parts: Sequence[str]) -> Copier | None:
+        """Return what copies small files to another folder."""
+        return Copier(self._root.path, destination._root.path, parts) if isinstance(destination, Folder) else None  # noqa: SLF001
 
     def _entry(self, directory: int, parts: Parts, status: os.stat_result) -> Entry:
         name = parts[-1]

@@ -33,32 +33,38 @@ class FolderVisit(Visit):
 
     def __init__(self, root: Root) -> None:
         self._root = root
-        self._directories: OrderedDict[Parts, OpenDirectory] = OrderedDict()
+        self._directories: OrderedDict[Parts, int] = OrderedDict()
+        self._made: set[Parts] = set()
 
     def forget(self) -> None:
         """Close every directory, so that the next use resolves it anew."""
+        self._made.clear()
         while self._directories:
-            os.close(self._directories.popitem()[1].descriptor)
+            os.close(self._directories.popitem()[1])
+
+    def is_new(self, parts: Parts) -> bool:
+        """Tell whether a directory was made by this visit, so that nothing but ours is in it."""
+        return parts in self._made
 
     def open(self, parts: Parts) -> FileSource:
         """Open a file or a directory, symlinks followed."""
         if not parts:
             return FileSource(self._root.open_directory(parts).descriptor)
         try:
-            return FileSource(os.open(parts[-1], OPEN_SOURCE, dir_fd=self._directory(parts[:-1]).descriptor))
+            return FileSource(os.open(parts[-1], OPEN_SOURCE, dir_fd=self._directory(parts[:-1])))
         except OSError as error:
             if error.errno not in LINK_ERRORS:
                 raise
         real = self._root.real_parts(parts)
         if not real:
             return self.open(real)
-        return FileSource(os.open(real[-1], OPEN_SOURCE, dir_fd=self._directory(real[:-1]).descriptor))
+        return FileSource(os.open(real[-1], OPEN_SOURCE, dir_fd=self._directory(real[:-1])))
 
     def read_link(self, parts: Parts) -> str:
         """Return the text of a symlink."""
         if not parts:
             raise OSError(errno.EINVAL, "Not a symlink")
-        return os.readlink(parts[-1], dir_fd=self._directory(parts[:-1]).descriptor)
+        return os.readlink(parts[-1], dir_fd=self._directory(parts[:-1]))
 
     def make_directories(self, parts: Parts) -> None:
         """Make a directory with its parents, as far as they do not exist."""
@@ -90,26 +96,29 @@ class FolderVisit(Visit):
             raise IsADirectoryError(errno.EISDIR, "Is a directory")
         directory = self._directory(parts[:-1], create=True)
         status = None
-        if look or not directory.is_new:
+        if look or parts[:-1] not in self._made:
             with suppress(FileNotFoundError):
-                status = os.stat(parts[-1], dir_fd=directory.descriptor, follow_symlinks=False)
-        return FileTarget(directory.descriptor, parts[-1], status)
+                status = os.stat(parts[-1], dir_fd=directory, follow_symlinks=False)
+        return FileTarget(directory, parts[-1], status)
 
-    def _directory(self, parts: Parts, *, create: bool = False) -> OpenDirectory:
-        """Return a directory, whose descriptor stays ours."""
-        found = self._directories.get(parts)
-        if found is None:
-            found = self._directories[parts] = self._open_directory(parts, create=create)
+    def _directory(self, parts: Parts, *, create: bool = False) -> int:
+        """Return the descriptor of a directory, which stays ours."""
+        descriptor = self._directories.get(parts)
+        if descriptor is None:
+            descriptor, is_new = self._open_directory(parts, create=create)
+            self._directories[parts] = descriptor
+            if is_new:
+                self._made.add(parts)
             if len(self._directories) > CACHED_DIRECTORIES:
-                os.close(self._directories.popitem(last=False)[1].descriptor)
-        return found
+                os.close(self._directories.popitem(last=False)[1])
+        return descriptor
 
     def _open_directory(self, parts: Parts, *, create: bool) -> OpenDirectory:
         """Open a directory from the one that holds it, if that is open, or from the top."""
         above = self._directories.get(parts[:-1]) if parts else None
         if above is not None:
             try:
-                return enter(above.descriptor, parts[-1], create=create)
+                return enter(above, parts[-1], create=create)
             except OSError as error:
                 if error.errno not in LINK_ERRORS:
                     raise

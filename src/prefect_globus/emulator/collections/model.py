@@ -23,12 +23,13 @@ class CollectionSpec:
     data_access: bool = False
 
 
-PART_NAME = re.compile(r"\.globus-[0-9a-f-]{36}\.part")
+PART_NAME = re.compile(r"\.globus-[0-9a-f-]{36}(\.\d)?\.part")
+COPIERS = 2  # processes that copy the small files of a task
 
 
-def part_name(task_id: str) -> str:
-    """Return the name of the file that a task writes before it renames it.
+def part_names(task_id: str) -> list[str]:
+    """Return the names of the files that a task writes before it renames them: its own, and one for each copier.
 
-    A task moves one file at a time, so one name a task is enough, and after a crash it is known what to remove.
+    Each moves one file at a time, so one name each is enough, and after a crash it is known what to remove.
     """
-    return f".globus-{task_id}.part"
+    return [f".globus-{task_id}.part", *(f".globus-{task_id}.{number}.part" for number in range(COPIERS))]

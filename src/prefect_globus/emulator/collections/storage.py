@@ -10,9 +10,10 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
 
+    from prefect_globus.emulator.collections.copying import Copier
     from prefect_globus.emulator.collections.paths import Parts
 
 
@@ -116,8 +117,12 @@ class Storage(ABC):
         """Tell whether a directory is, through symlinks, one of those that lead to it."""
 
     @abstractmethod
-    def remove_parts(self, directories: Iterable[Parts], part: str) -> None:
-        """Remove the unfinished file `part` that a killed server left in one of the directories."""
+    def remove_parts(self, directories: Iterable[Parts], parts: Sequence[str]) -> None:
+        """Remove the unfinished files `parts` that a killed server left in some of the directories."""
+
+    def copier_to(self, destination: Storage, parts: Sequence[str]) -> Copier | None:  # noqa: ARG002
+        """Return what copies small files from here faster than we do, by way of the names `parts`, if there is such."""
+        return None
 
     @abstractmethod
     def visit(self) -> Visit:
@@ -148,6 +153,10 @@ class Visit(ABC):
     @abstractmethod
     def make_directories(self, parts: Parts) -> None:
         """Make a directory with its parents, as far as they do not exist."""
+
+    def is_new(self, parts: Parts) -> bool:  # noqa: ARG002
+        """Tell whether a directory was made by this visit, so that nothing but ours is in it."""
+        return False
 
     @abstractmethod
     def target(self, parts: Parts, *, look: bool) -> Target:

@@ -30,7 +30,7 @@ from prefect_globus.emulator.collections.storage import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from prefect_globus.emulator.collections.paths import Parts
 
@@ -122,7 +122,7 @@ class Synthetic(Storage):
         """Return False: there are no symlinks."""
         return False
 
-    def remove_parts(self, directories: Iterable[Parts], part: str) -> None:
+    def remove_parts(self, directories: Iterable[Parts], parts: Sequence[str]) -> None:
         """Do nothing, as nothing was kept."""
 
     def _directory(self, parts: Parts) -> Directory:

@@ -80,6 +80,11 @@ class RoundFaults(Interference):
         self._task = task
         self._control = control
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether there are task faults."""
+        return self.store.has_task_faults
+
     def before(self, work: Work, files_moved: int) -> None:
         """Have the task stopped, alter the file before it is opened, or let the path fail. See `Interference`."""
         if not self.store.has_task_faults:

@@ -9,7 +9,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
-from prefect_globus.emulator.collections.model import part_name
+from prefect_globus.emulator.collections.model import part_names
 from prefect_globus.emulator.collections.paths import path_parts
 from prefect_globus.emulator.errors import TooManyPendingJobs
 from prefect_globus.emulator.tasks.deletion import DeletionRound
@@ -408,4 +408,4 @@ class Engine:
         if task.destination_endpoint is None:
             return
         directories = {path_parts(path)[:-1] for path in self._store.pending_destinations(task.number)}
-        self._folders[task.destination_endpoint].remove_parts(directories, part_name(task.task_id))
+        self._folders[task.destination_endpoint].remove_parts(directories, part_names(task.task_id))

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 class Interference:
     """What one round meets on demand: nothing."""
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether anything may be met now, so that each file is to be moved by itself."""
+        return False
+
     def before(self, work: Work, files_moved: int) -> None:
         """Be told of a piece of work that is about to be tried.
 

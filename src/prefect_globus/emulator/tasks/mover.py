@@ -66,13 +66,18 @@ class Control:
             self._deadline_fixed = True
             self._expires_at = expires_at
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the task is to stop."""
+        return self._stop.is_set() or time.time() >= self._expires_at
+
     def stop(self) -> None:
         """Make the task stop at its next chunk."""
         self._stop.set()
 
     def check(self) -> None:
         """Raise InterruptedMoveError if the task is to stop."""
-        if self._stop.is_set() or time.time() >= self._expires_at:
+        if self.is_stopping:
             raise InterruptedMoveError
 
     def pause(self, seconds: float) -> None:
@@ -84,6 +89,11 @@ class Control:
     def limit(self, *rates: int) -> None:
         """Hold the lowest of these rates and the policy's, in bytes a second; 0 is no limit."""
         self._rate = min((rate for rate in (self.policy.rate, *rates) if rate), default=0)
+
+    @property
+    def has_rate(self) -> bool:
+        """Whether there is a rate to be held."""
+        return self._rate > 0
 
     def moved(self, count: int) -> None:
         """Note `count` more bytes of the file that is being moved, and hold the rate. Raises as `check`."""

@@ -96,11 +96,15 @@ class Round(ABC):
     def _pending(self) -> Iterator[Work]:
         after = 0
         while chunk := self._store.pending(self._task.number, after, WORK_PER_READ):
-            yield from chunk
+            yield from self._left_of(chunk)
             after = chunk[-1].seq
             self._journal.commit()  # so that what was found on the way is read next
             put_aside, self._put_aside = self._put_aside, []
             yield from put_aside
+
+    def _left_of(self, chunk: list[Work]) -> list[Work]:
+        """Do at once what can be done so; return the work that is left to be tried piece by piece."""
+        return chunk
 
     def _try(self, work: Work) -> None:
         """Do one piece of work, or note why not. Raises Fault if it is fatal."""

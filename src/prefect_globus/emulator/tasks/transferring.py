@@ -6,14 +6,16 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from prefect_globus.emulator.collections.model import part_name
+from prefect_globus.emulator.collections.copier import NOT_PLAIN
+from prefect_globus.emulator.collections.model import part_names
 from prefect_globus.emulator.collections.paths import FORBIDDEN, child_path, path_parts
 from prefect_globus.emulator.tasks import faults
 from prefect_globus.emulator.tasks.faults import Fault
 from prefect_globus.emulator.tasks.model import Code, Kind, Outcome, Result, Task, Work
 from prefect_globus.emulator.tasks.mover import Control, MoveError, Mover
 from prefect_globus.emulator.tasks.removal import remove
-from prefect_globus.emulator.tasks.round import Round
+from prefect_globus.emulator.tasks.round import Round, RoundEnd
+from prefect_globus.emulator.tasks.small_files import FEWEST_AT_ONCE, SmallFiles
 
 if TYPE_CHECKING:
     from prefect_globus.emulator.collections.storage import Child, Source, Storage, Target
@@ -43,9 +45,36 @@ class TransferRound(Round):
         self._source = source.visit()
         self._destination = destination.visit()
         super().__init__(store, task, control, interference, self._source, self._destination)
-        self._part = part_name(task.task_id)
+        self._part, *parts = part_names(task.task_id)
         self._mover = Mover(task.options, self._part, control)
+        self._small_files = SmallFiles(source, destination, self._destination, parts)
         control.limit(source.rate, destination.rate)
+
+    def run(self) -> RoundEnd:
+        """Work through what is pending. Whatever happens, what was done is committed."""
+        with self._small_files:
+            return super().run()
+
+    def _left_of(self, chunk: list[Work]) -> list[Work]:
+        """Have small files that need no more than to be copied copied at once; return the other work, in its order."""
+        files = [work for work in chunk if work.kind is Kind.FILE]
+        if len(files) < FEWEST_AT_ONCE or not self._may_copy_at_once():
+            return chunk
+        left = [work for work in chunk if work.kind is not Kind.FILE]
+        for works, sizes in self._small_files.copy(files, self._control):
+            for work, size in zip(works, sizes, strict=True):
+                if size == NOT_PLAIN:
+                    left.append(work)
+                else:
+                    self._files_moved += 1
+                    self._journal.moved(work.seq, size)
+            self._journal.commit_if_due()
+        return sorted(left)
+
+    def _may_copy_at_once(self) -> bool:
+        options, control = self._task.options, self._control
+        has_wish = options.sync_level is not None or options.verify_checksum or options.preserve_timestamp
+        return not (has_wish or control.has_rate or control.policy.file_delay or self._interference.is_possible)
 
     def _is_fatal(self, fault: Fault) -> bool:
         return fault.is_fatal(self._task.options) and not fault.is_skippable(self._task.options)
