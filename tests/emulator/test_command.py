@@ -109,6 +109,7 @@ def test_localhost_is_this_machine(serve: Serve) -> None:
         (["--collection", "one=one", "--host", "example.org"], "not a loopback address"),
         (["--collection", "one=one", "--time-scale", "nan"], "such as --time-scale 100"),
         (["--collection", "one=one", "--time-scale", "inf"], "such as --time-scale 100"),
+        (["--collection", "one=one", "--time-scale", "1e10"], "up to 1,000,000,000"),
         (["--collection", "one=one", "--client", "me"], "ID:SECRET"),
         (["--collection", "one=one", "--state", "none/state"], "Name another file"),
     ],

@@ -7,7 +7,8 @@ import threading
 import uuid
 import webbrowser
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +18,10 @@ import requests
 from globus_sdk.login_flows import LocalServerLoginFlowManager
 from globus_sdk.scopes import AuthScopes, TimersScopes, TransferScopes
 
+from prefect_globus.emulator.auth import logins
+from prefect_globus.emulator.auth.identities import read_username
+from prefect_globus.emulator.auth.logins import Login, LoginRequest, LoginStore
+from prefect_globus.emulator.database import Database
 from prefect_globus.emulator.process import Emulator, running_emulator
 from support.person import Form, answer_login, copy_code
 
@@ -454,3 +459,19 @@ def test_logins_outlive_a_kill(make_lab: Callable[..., Lab]) -> None:
     tokens = native.oauth2_exchange_code_for_tokens(parse_qs(urlsplit(sent.headers["location"]).query)["code"][0])
     assert tokens.decode_id_token(native.get_openid_configuration(), native.get_jwk(as_pem=True))
     assert native.get_jwk() == keys
+
+
+def test_a_code_that_is_too_old_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However right it is, and it is used up."""
+    request = LoginRequest("client", "http://localhost/", "openid", None, "challenge", False, None, None, None)
+    with closing(Database(tmp_path / "state")) as database:
+        store = LoginStore(database)
+        assert store.take_code(store.make_code(Login(request, "me"))) == Login(request, "me")
+        monkeypatch.setattr(logins, "CODE_SECONDS", -0.001)
+        assert store.take_code(store.make_code(Login(request, "me"))) is None
+
+
+def test_nobody_logs_in_as_a_client() -> None:
+    """Whose name would be taken already."""
+    assert read_username("Somebody") == "somebody@localhost"
+    assert read_username("6b9a7bd2-1c4e-4f0b-9d38-2f3f36f0b9a1@clients.auth.globus.org") is None

@@ -197,6 +197,18 @@ def test_backoff_goes_by_the_errors_of_the_last_two_hours(store: TaskStore, scal
     assert waits(store, policy, [float(age) for age in range(1, 40)]) == 300
 
 
+def test_progress_leaves_a_deadline_alone_that_a_user_has_set_meanwhile(store: TaskStore) -> None:
+    """Even if it was reckoned before."""
+    task = accepted(store)
+    reckoned = {"deadline": task.deadline + 500, "expires_at": task.expires_at + 500}
+    store.record(task.number, columns=reckoned)
+    assert store.get(task.number).deadline == task.deadline + 500
+    store.update(task.number, deadline=task.deadline, expires_at=task.expires_at, deadline_fixed=True)
+    store.record(task.number, columns=reckoned | {"error_code": "UNKNOWN"})
+    found = store.get(task.number)
+    assert (found.deadline, found.expires_at, found.error_code) == (task.deadline, task.expires_at, "UNKNOWN")
+
+
 def test_history_is_deleted_after_30_days(make_lab: Callable[..., Lab]) -> None:
     """Events, files and skips are gone, the task and its counters stay; here 30 days are a second and a half."""
     lab = make_lab(time_scale=20 * 86_400)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import math
 import uuid
 from contextlib import closing
 from dataclasses import replace
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
+LARGEST_SCALE = 1e9  # at which a day lasts 86 microseconds
 NAMESPACE = uuid.UUID("5d1f5a4e-43a4-5c5e-9c0b-0d0f1f1c7b11")
 
 
@@ -125,8 +125,8 @@ def serve(
     printed, and globus-sdk and globus-cli talk to it. In a browser it shows what goes on. Ctrl-C ends it.
     """
     host = _loopback(host)
-    if not math.isfinite(time_scale):
-        raise Refusal(f"--time-scale {time_scale} is no number of times. Use one such as --time-scale 100.")
+    if not time_scale <= LARGEST_SCALE:  # nor is nan
+        raise Refusal(f"--time-scale {time_scale} is not up to {LARGEST_SCALE:,.0f}. Use one such as --time-scale 100.")
     credentials = _client(client)
     wanted = [_wanted(text) for text in collections]
     network = Network(latency / 1000, requests_per_second)

@@ -18,6 +18,7 @@ CREATE TABLE tokens (
     parent TEXT                   -- digest of the refresh token or code that it came from
 ) WITHOUT ROWID;
 CREATE INDEX tokens_of_parent ON tokens (parent);
+CREATE INDEX expiring_tokens ON tokens (expires_at);
 CREATE TABLE consents (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     identity TEXT NOT NULL,

@@ -123,10 +123,10 @@ class IdentityStore:
 
 
 def read_username(text: str) -> str | None:
-    """Return a user name in its one form, `name@domain` in small letters, or None if it is none."""
+    """Return a user name in its one form, `name@domain` in small letters, or None if it is none or a client's."""
     name = text.strip().lower()
     name = name if "@" in name else f"{name}@{USERS.domain}"
-    return name if USERNAME.fullmatch(name) else None
+    return name if USERNAME.fullmatch(name) and not name.endswith(f"@{CLIENTS.domain}") else None
 
 
 def _identity(row: sqlite3.Row) -> Identity:

@@ -59,6 +59,7 @@ DELETE_HISTORY = (
 
 # Which counter takes what was pending when a task ends early. Any other code is a failure.
 REMAINDER = {Code.CANCELED: "subtasks_canceled", Code.EXPIRED: "subtasks_expired"}
+DEADLINE = ("deadline", "expires_at")
 
 
 class TaskStore:
@@ -198,7 +199,7 @@ class TaskStore:
             found: new work.
             events: new events.
             counters: what the counters grew by.
-            columns: other columns to set.
+            columns: other columns to set. A deadline is left alone if the user has set one meanwhile.
         """
         now = time.time()
         with self._database.transaction() as connection:
@@ -208,7 +209,9 @@ class TaskStore:
             _add_events(connection, number, events)
             _count(connection, number, counters or {})
             if columns:
-                _update(connection, number, columns)
+                is_fixed = "SELECT deadline_fixed FROM tasks WHERE number = ?"
+                kept = DEADLINE if connection.execute(is_fixed, (number,)).fetchone()[0] else ()
+                _update(connection, number, {name: columns[name] for name in columns if name not in kept})
 
     def finish(self, number: int, status: Status, event: Event | None, fatal: tuple[str, str] | None) -> bool:
         """End a task, free its paths, and note the event if it is news; return False if it had ended before."""
@@ -362,6 +365,8 @@ def _count(connection: sqlite3.Connection, number: int, counters: Mapping[str, i
 
 
 def _update(connection: sqlite3.Connection, number: int, columns: Mapping[str, Any]) -> bool:
+    if not columns:
+        return True
     names = ", ".join(f"{name} = ?" for name in columns)
     query = f"UPDATE tasks SET {names} WHERE number = ? AND completion_time IS NULL"  # noqa: S608 -- our own names
     return connection.execute(query, (*columns.values(), number)).rowcount == 1
