@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from prefect_globus.emulator.tasks.interference import Interference
     from prefect_globus.emulator.tasks.store import TaskStore
 
-WORK_PER_READ = 1000
+WORK_PER_READ = 2500
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,15 +46,19 @@ class SmallFiles:
         if self._copier is not None:
             self._copier.close()
 
+    def start(self) -> None:
+        """Start what copies, unless it was started before. It takes a moment, in which there is other work."""
+        if self._copier is None:
+            with suppress(OSError):  # without processes to spare it takes longer
+                self._copier = self._source.copier_to(self._destination, self._parts)
+
     def copy(self, files: list[Work], control: Control) -> Iterator[tuple[list[Work], list[int]]]:
         """Copy files that a walk has found; yield them in groups, with the size of each, or NOT_PLAIN if it is left.
 
         Raises:
             InterruptedMoveError: if the task is to stop, after all that was done was yielded.
         """
-        if self._copier is None:
-            with suppress(OSError):  # without processes to spare it takes longer
-                self._copier = self._source.copier_to(self._destination, self._parts)
+        self.start()
         if self._copier is None:
             yield files, [NOT_PLAIN] * len(files)
             return

@@ -47,6 +47,7 @@ class TransferRound(Round):
         super().__init__(store, task, control, interference, self._source, self._destination)
         self._part, *parts = part_names(task.task_id)
         self._mover = Mover(task.options, self._part, control)
+        self._files_found = 0
         self._small_files = SmallFiles(source, destination, self._destination, parts)
         control.limit(source.rate, destination.rate)
 
@@ -175,10 +176,14 @@ class TransferRound(Round):
             chosen += self._extras(work, {child.name for child in children})
         found = self._below(work, chosen)
         self._journal.found(found)
+        files = sum(one.kind is Kind.FILE for one in found)
+        self._files_found += files
+        if self._files_found >= FEWEST_AT_ONCE and self._may_copy_at_once():
+            self._small_files.start()
         self._journal.result(
             Result(work.seq, Kind.DIRECTORY, Outcome.DONE),
             directories=1,
-            files=sum(child.kind is Kind.FILE for child in found),
+            files=files,
             subtasks_total=len(found),
             subtasks_succeeded=1,
         )
