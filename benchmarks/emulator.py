@@ -23,8 +23,9 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -191,23 +192,25 @@ def listing(home: Path) -> None:
         show_listing("walk of 1,000,000 synthetic files", tree, directories, client, "tree")
 
 
-def show_listing(text: str, storage: Storage, directories: list[tuple[str, ...]], client: Client, name: str) -> None:
+def show_listing(
+    text: str, storage: Storage, directories: Sequence[tuple[str, ...]], client: Client, name: str
+) -> None:
     """Print the parts of a listing; the rest of the request is HTTP: the server's, the network's and the client's."""
     watch = Stopwatch()
     for parts in directories:
         if isinstance(storage, Folder):
-            watch.add("scandir and stat alone", lambda parts=parts: scan_only(storage, parts))
-        entries = watch.add("our scan", lambda parts=parts: storage.scan(parts))
-        entries = watch.add("sort", lambda entries=entries: ordered(entries, "name", FILE_ORDERS))
-        documents = watch.add("documents as JSON", lambda entries=entries: file_documents(entries))
-        watch.add("documents as JSON", lambda documents=documents: orjson.dumps({"DATA": documents}))
+            watch.add("scandir and stat alone", partial(scan_only, storage, parts))
+        entries = watch.add("our scan", partial(storage.scan, parts))
+        entries = watch.add("sort", partial(ordered, entries, "name", FILE_ORDERS))
+        documents = watch.add("documents as JSON", partial(file_documents, entries))
+        watch.add("documents as JSON", partial(orjson.dumps, {"DATA": documents}))
     watch.seconds["our scan"] -= watch.seconds.get("scandir and stat alone", 0.0)
     inside = watch.total
     began = time.perf_counter()
     for parts in directories:
         url = f"{client.url}/v0.10/operation/endpoint/{client.collections[name]}/ls?path=/{'/'.join(parts)}"
         content = client.http.get(url).content
-        watch.add("client: json.loads", lambda content=content: json.loads(content))
+        watch.add("client: json.loads", partial(json.loads, content))
     whole = time.perf_counter() - began
     watch.seconds["HTTP, both sides"] = whole - inside - watch.seconds["client: json.loads"]
     watch.show(text, whole)
@@ -267,13 +270,14 @@ def show_work(text: str, home: Path, source: str, destination: str) -> None:
     watch.show(text, whole)
 
 
-def work(home: Path, storages: list[Storage], profile: cProfile.Profile | None = None) -> tuple[float, Any]:
+def work(home: Path, storages: Sequence[Storage], profile: cProfile.Profile | None = None) -> tuple[float, Any]:
     """Work on one task in this process; return its seconds."""
     with closing(Database(home / f"work-{uuid.uuid4()}")) as database:
         store = TaskStore(database)
         task = add(store, read_transfer(transfer_body([("/", f"/{uuid.uuid4()}")])))
         control = Control(Policy(), task.expires_at, deadline_fixed=True)
-        one = TransferRound(store, task, *storages, control, Interference())
+        source, destination = storages
+        one = TransferRound(store, task, source, destination, control, Interference())
         began = time.perf_counter()
         if profile is not None:
             profile.runcall(one.run)
