@@ -42,8 +42,9 @@ unit: $(VENV)/developed
 soak: $(VENV)/developed ## Run the long tests that `make test` leaves out.
 	$(BIN)/pytest -q -m soak
 
-bench: $(VENV)/developed ## Compare with a bare globus-sdk script; prints ratios.
+bench: $(VENV)/developed ## Compare with a bare globus-sdk script, and the emulator with cp -r; prints ratios.
 	$(BIN)/python benchmarks/against_bare_script.py
+	$(BIN)/python benchmarks/emulator.py
 
 constraints: ## Pin anew what constraints.txt pins; needs uv.
 	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
