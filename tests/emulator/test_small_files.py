@@ -145,7 +145,8 @@ def test_a_copier_that_dies_is_done_without(folders: tuple[Path, Path], copiers:
         (source / f"f{number}").write_bytes(b"x" * number)
     copiers._processes[0].kill()
     groups = [Group((), (), True, [f"f{10 * group + number}" for number in range(10)]) for group in range(10)]
-    sizes = list(copiers.copy(groups))
+    tickets = [copiers.send(group) for group in groups]
+    sizes = [ticket.sizes() for ticket in tickets]
     assert sizes[0::2] == [[NOT_PLAIN] * 10] * 5
     assert [size for group in sizes[1::2] for size in group] == [
         number for number in range(100) if number // 10 % 2 == 1

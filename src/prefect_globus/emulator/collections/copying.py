@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections import deque
+from contextlib import suppress
+from itertools import cycle
 from typing import TYPE_CHECKING, NamedTuple
 
 from prefect_globus.emulator.collections import copier
 from prefect_globus.emulator.collections.copier import NOT_PLAIN, read_message, write_message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from prefect_globus.emulator.collections.paths import Parts
-
-GROUPS_AHEAD = 3  # that are on their way to each process
 
 
 class Group(NamedTuple):
@@ -41,31 +40,34 @@ class Copier:
         self._source = source
         self._destination = destination
         self._processes = [_start(part) for part in parts]
+        self._turns = cycle(self._processes)
 
     def close(self) -> None:
         """End the processes."""
         for process in self._processes:
             _end(process)
 
-    def copy(self, groups: Iterable[Group]) -> Iterator[list[int]]:
-        """Copy groups of files, some at once; yield for each group, in turn, the sizes of its files, or NOT_PLAIN."""
-        waiting: deque[tuple[Group, subprocess.Popen[bytes]]] = deque()
-        for number, group in enumerate(groups):
-            process = self._processes[number % len(self._processes)]
-            self._send(process, group)
-            waiting.append((group, process))
-            if len(waiting) > GROUPS_AHEAD * len(self._processes):
-                yield _receive(*waiting.popleft())
-        while waiting:
-            yield _receive(*waiting.popleft())
-
-    def _send(self, process: subprocess.Popen[bytes], group: Group) -> None:
+    def send(self, group: Group) -> Ticket:
+        """Have a group copied. The processes take turns, and the tickets have to be asked in their order."""
+        process = next(self._turns)
         assert process.stdin is not None  # noqa: S101 -- for the type checker
         source, destination = [self._source, *group.source], [self._destination, *group.destination]
-        try:
+        with suppress(OSError):  # it has died, which the answer will say
             write_message(process.stdin, (source, destination, group.names, group.look))
-        except OSError:  # it has died, which the answer will say
-            return
+        return Ticket(process, len(group.names))
+
+
+class Ticket(NamedTuple):
+    """A group that is on its way, and how many files it has."""
+
+    process: subprocess.Popen[bytes]
+    files: int
+
+    def sizes(self) -> list[int]:
+        """Wait for the group; return the size of each file, or NOT_PLAIN."""
+        assert self.process.stdout is not None  # noqa: S101 -- for the type checker
+        sizes = read_message(self.process.stdout)
+        return sizes if isinstance(sizes, list) else [NOT_PLAIN] * self.files
 
 
 def _start(part: str) -> subprocess.Popen[bytes]:
@@ -81,14 +83,6 @@ def _start(part: str) -> subprocess.Popen[bytes]:
 def _end(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            try:
+            with suppress(OSError):  # it has died with something in the pipe
                 pipe.close()
-            except OSError:  # it has died with something in the pipe
-                continue
     process.wait()
-
-
-def _receive(group: Group, process: subprocess.Popen[bytes]) -> list[int]:
-    assert process.stdout is not None  # noqa: S101 -- for the type checker
-    sizes = read_message(process.stdout)
-    return sizes if isinstance(sizes, list) else [NOT_PLAIN] * len(group.names)

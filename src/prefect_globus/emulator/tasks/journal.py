@@ -45,9 +45,9 @@ class Journal:
         self._results.append(result)
         self._count(**counters)
 
-    def moved(self, seq: int, size: int) -> None:
-        """Note that a file was moved of which there is nothing to say but its size."""
-        self._moved.append((seq, size))
+    def moved(self, files: list[tuple[int, int]]) -> None:
+        """Note files that were moved, by number, and of which there is nothing to say but their sizes."""
+        self._moved += files
 
     @property
     def next_seq(self) -> int:

@@ -82,6 +82,7 @@ class Round(ABC):
             except Fault as fault:
                 fatal = (fault.code, fault.message)
             finally:
+                self._settle()
                 self._journal.commit()
         return RoundEnd(self._faults, self._skipped, fatal, interrupted)
 
@@ -98,6 +99,7 @@ class Round(ABC):
         while chunk := self._store.pending(self._task.number, after, WORK_PER_READ):
             yield from self._left_of(chunk)
             after = chunk[-1].seq
+            self._settle()
             self._journal.commit()  # so that what was found on the way is read next
             put_aside, self._put_aside = self._put_aside, []
             yield from put_aside
@@ -105,6 +107,9 @@ class Round(ABC):
     def _left_of(self, chunk: list[Work]) -> list[Work]:
         """Do at once what can be done so; return the work that is left to be tried piece by piece."""
         return chunk
+
+    def _settle(self) -> None:  # noqa: B027 -- most have nothing to wait for
+        """Wait for what others do for the round, and note it."""
 
     def _try(self, work: Work) -> None:
         """Do one piece of work, or note why not. Raises Fault if it is fatal."""

@@ -203,9 +203,9 @@ class TaskStore:
         """
         now = time.time()
         with self._database.transaction() as connection:
+            connection.executemany(ADD_WORK, [_work_row(number, work) for work in found])
             connection.executemany(SET_RESULT, [_result_row(number, result, now) for result in results])
             connection.executemany(SET_MOVED, [(size, number, seq) for seq, size in moved])
-            connection.executemany(ADD_WORK, [_work_row(number, work) for work in found])
             _add_events(connection, number, events)
             _count(connection, number, counters or {})
             if columns:

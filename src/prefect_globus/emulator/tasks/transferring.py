@@ -6,7 +6,6 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from prefect_globus.emulator.collections.copier import NOT_PLAIN
 from prefect_globus.emulator.collections.model import part_names
 from prefect_globus.emulator.collections.paths import FORBIDDEN, child_path, path_parts
 from prefect_globus.emulator.tasks import faults
@@ -15,13 +14,14 @@ from prefect_globus.emulator.tasks.model import Code, Kind, Outcome, Result, Tas
 from prefect_globus.emulator.tasks.mover import Control, MoveError, Mover
 from prefect_globus.emulator.tasks.removal import remove
 from prefect_globus.emulator.tasks.round import Round, RoundEnd
-from prefect_globus.emulator.tasks.small_files import FEWEST_AT_ONCE, SmallFiles
+from prefect_globus.emulator.tasks.small_files import SmallFiles
 
 if TYPE_CHECKING:
     from prefect_globus.emulator.collections.storage import Child, Source, Storage, Target
     from prefect_globus.emulator.tasks.interference import Interference
     from prefect_globus.emulator.tasks.store import TaskStore
 
+FEWEST_AT_ONCE = 100  # files for which it pays to have others copy them
 KINDS = {"file": Kind.FILE, "dir": Kind.DIRECTORY}
 
 
@@ -48,7 +48,7 @@ class TransferRound(Round):
         self._part, *parts = part_names(task.task_id)
         self._mover = Mover(task.options, self._part, control)
         self._files_found = 0
-        self._small_files = SmallFiles(source, destination, self._destination, parts)
+        self._small_files = SmallFiles(source, destination, self._destination, parts, control, self._copied)
         control.limit(source.rate, destination.rate)
 
     def run(self) -> RoundEnd:
@@ -57,25 +57,33 @@ class TransferRound(Round):
             return super().run()
 
     def _left_of(self, chunk: list[Work]) -> list[Work]:
-        """Have small files that need no more than to be copied copied at once; return the other work, in its order."""
-        files = [work for work in chunk if work.kind is Kind.FILE]
-        if len(files) < FEWEST_AT_ONCE or not self._may_copy_at_once():
+        """Have small files that need no more than to be copied copied at once; return the other work."""
+        left = [work for work in chunk if work.kind is not Kind.FILE or self._small_files.is_left(work)]
+        if len(left) == len(chunk) or not self._may_copy_at_once(len(chunk) - len(left)):
             return chunk
-        left = [work for work in chunk if work.kind is not Kind.FILE]
-        for works, sizes in self._small_files.copy(files, self._control):
-            for work, size in zip(works, sizes, strict=True):
-                if size == NOT_PLAIN:
-                    left.append(work)
-                else:
-                    self._files_moved += 1
-                    self._journal.moved(work.seq, size)
-            self._journal.commit_if_due()
-        return sorted(left)
+        taken = {work.seq for work in left}
+        self._small_files.offer([work for work in chunk if work.seq not in taken])
+        self._settle()
+        return [work for work in chunk if work.seq in taken or self._small_files.is_left(work)]
 
-    def _may_copy_at_once(self) -> bool:
+    def _settle(self) -> None:
+        """Wait for the files that are being copied, and note them."""
+        self._small_files.settle()
+
+    def _copied(self, files: list[tuple[int, int]]) -> None:
+        self._files_moved += len(files)
+        self._journal.moved(files)
+        self._journal.commit_if_due()
+
+    def _may_copy_at_once(self, files: int) -> bool:
+        """Tell whether files need no more than to be copied, and are so many that it pays to have it done."""
         options, control = self._task.options, self._control
         has_wish = options.sync_level is not None or options.verify_checksum or options.preserve_timestamp
-        return not (has_wish or control.has_rate or control.policy.file_delay or self._interference.is_possible)
+        if has_wish or control.has_rate or control.policy.file_delay or self._interference.is_possible:
+            return False
+        if files >= FEWEST_AT_ONCE:
+            self._small_files.start()
+        return self._small_files.is_started
 
     def _is_fatal(self, fault: Fault) -> bool:
         return fault.is_fatal(self._task.options) and not fault.is_skippable(self._task.options)
@@ -126,7 +134,7 @@ class TransferRound(Round):
         self._files_moved += 1
         size = source.status.st_size
         if moved.checksum is None:
-            self._journal.moved(work.seq, size)
+            self._journal.moved([(work.seq, size)])
             return
         self._journal.result(
             Result(work.seq, Kind.FILE, Outcome.DONE, size, moved.checksum, moved.algorithm),
@@ -176,17 +184,17 @@ class TransferRound(Round):
             chosen += self._extras(work, {child.name for child in children})
         found = self._below(work, chosen)
         self._journal.found(found)
-        files = sum(one.kind is Kind.FILE for one in found)
-        self._files_found += files
-        if self._files_found >= FEWEST_AT_ONCE and self._may_copy_at_once():
-            self._small_files.start()
+        files = [one for one in found if one.kind is Kind.FILE]
+        self._files_found += len(files)
         self._journal.result(
             Result(work.seq, Kind.DIRECTORY, Outcome.DONE),
             directories=1,
-            files=files,
+            files=len(files),
             subtasks_total=len(found),
             subtasks_succeeded=1,
         )
+        if files and self._may_copy_at_once(self._files_found):
+            self._small_files.offer(files)
 
     def _below(self, work: Work, chosen: list[tuple[str, Kind]]) -> list[Work]:
         """Return the work that names in a directory are. Raises Fault for a name that cannot be."""
