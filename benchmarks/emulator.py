@@ -54,6 +54,11 @@ ITEMS = 100_000
 POLL_SECONDS = 0.005
 SCOPE = "urn:globus:auth:scope:transfer.api.globus.org:all"
 TREE = "synthetic:files=1000000,dirs=1000,size=1MiB"
+WORK_PARTS = {  # by what is in the name of a built-in function
+    "system calls": "built-in method posix.",
+    "SQLite": "sqlite3.",
+    "waiting for what copies": "_io.BufferedReader",
+}
 SETTLE_SECONDS = 6  # ext4 looks hard for an inode that was not freed in the last five seconds
 
 
@@ -263,7 +268,7 @@ def show_work(text: str, home: Path, source: str, destination: str) -> None:
     _, profile = work(home, storages, cProfile.Profile())
     watch = Stopwatch()
     for (_, _, function), (_, _, seconds, _, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
-        for name, mark in [("system calls", "built-in method posix."), ("SQLite", "sqlite3.")]:
+        for name, mark in WORK_PARTS.items():
             if mark in function:
                 watch.seconds[name] = watch.seconds.get(name, 0.0) + seconds
     watch.seconds["our Python"] = whole - watch.total
