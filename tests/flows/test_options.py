@@ -74,7 +74,7 @@ def test_batch_size_and_batch_bytes(world: World) -> None:
     assert world.run("small", batch_bytes=1).batches_total == 10
 
 
-@pytest.mark.parametrize("emulator_options", [{"file_delay": 0.1}])
+@pytest.mark.parametrize("emulator_options", [{"file_delay": 0.5}])
 def test_max_concurrency(world: World) -> None:
     """No more Globus tasks at once than asked for."""
     world.write({f"{n}": "x" for n in range(8)})

@@ -123,10 +123,15 @@ class IdentityStore:
 
 
 def read_username(text: str) -> str | None:
-    """Return a user name in its one form, `name@domain` in small letters, or None if it is none or a client's."""
+    """Return a user name in its one form, `name@domain` in small letters, or None if it is none."""
     name = text.strip().lower()
     name = name if "@" in name else f"{name}@{USERS.domain}"
-    return name if USERNAME.fullmatch(name) and not name.endswith(f"@{CLIENTS.domain}") else None
+    return name if USERNAME.fullmatch(name) else None
+
+
+def is_of_client(username: str) -> bool:
+    """Tell whether a name is one that clients have, and no user."""
+    return username.endswith(f"@{CLIENTS.domain}")
 
 
 def _identity(row: sqlite3.Row) -> Identity:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from prefect_globus.emulator.auth import openid
-from prefect_globus.emulator.auth.identities import PROVIDERS, Identity, read_username
+from prefect_globus.emulator.auth.identities import PROVIDERS, Identity, is_of_client, read_username
 from prefect_globus.emulator.auth.scopes import resource_server
 from prefect_globus.emulator.errors import ApiError, BadRequest
 from prefect_globus.emulator.identities import identity_of
@@ -51,7 +51,8 @@ def get_identities(call: Call) -> Document:
         names = [name for name in map(read_username, usernames) if name is not None]
         if call.flag("provision", default=False):
             for name in names:
-                store.user(name)
+                if not is_of_client(name):
+                    store.user(name)
         found = store.with_usernames(names)
     return {"identities": [one.document for one in found]} | _included(call, found)
 

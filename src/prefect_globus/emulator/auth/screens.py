@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from prefect_globus.emulator.auth.clients import may_log_users_in
 from prefect_globus.emulator.auth.errors import OAuthError
 from prefect_globus.emulator.auth.grants import read_scopes
-from prefect_globus.emulator.auth.identities import DEFAULT_USER, read_username
+from prefect_globus.emulator.auth.identities import DEFAULT_USER, is_of_client, read_username
 from prefect_globus.emulator.auth.logins import (
     CODE_SECONDS,
     Login,
@@ -105,8 +105,10 @@ def decide(call: PageCall) -> Response:
         return _back(request, error="access_denied", error_description="The user has denied the request")
     typed = call.fields.get("username", "")
     username = read_username(typed)
-    if username is None:
-        wrong = "A user name is like anna or anna@example.org: letters, digits, and . _ + - between them."
+    if username is None or is_of_client(username):
+        wrong = (
+            "A user name is like anna or anna@example.org, of letters, digits and . _ + -, and not that of a client."
+        )
         return _consent_page(call, request, typed[:200], wrong)
     return _allowed(call, request, username)
 
