@@ -1,6 +1,6 @@
 """How fast the emulator is: against `cp -r` in moving files, and against its own parts in the rest.
 
-Moving is timed from the submission until a client that polls every 5 ms sees SUCCEEDED. The emulator and `cp` take
+Moving is timed from the submission until a client that polls every 10 ms sees SUCCEEDED. The emulator and `cp` take
 turns in one run, in one process group, on one file system, each time into a folder that did not exist; each round gives
 a ratio. Then requests and tasks are taken apart: how much of the time goes to the system, to SQLite, to JSON, to us.
 
@@ -51,7 +51,7 @@ from prefect_globus.emulator.transfer.operations import FILE_ORDERS
 SMALL_FILES, SMALL_DIRECTORIES, SMALL_SIZE = 5_000, 50, 1024
 ENTRIES = 100_000
 ITEMS = 100_000
-POLL_SECONDS = 0.005
+POLL_SECONDS = 0.01
 SCOPE = "urn:globus:auth:scope:transfer.api.globus.org:all"
 TREE = "synthetic:files=1000000,dirs=1000,size=1MiB"
 WORK_PARTS = {  # by what is in the name of a built-in function
@@ -118,7 +118,7 @@ def moving(home: Path, rounds: int, size: int) -> None:
     (home / "destination").mkdir()
     make_tree(home / "source/small", SMALL_FILES, SMALL_DIRECTORIES, os.urandom(SMALL_SIZE))
     make_file(home / "source/large/file", size)
-    print(f"{'moving':34}{'cp -r':>10}{'emulator':>10}{'ratio':>8}   spread over {rounds} rounds")
+    print(f"{'moving, best of each':30}{'cp -r':>9}{'emulator':>10}{'ratio':>7}   median and spread of {rounds} rounds")
     with serving(home, source=home / "source", destination=home / "destination") as client:
         for name, text in [
             ("small", f"{SMALL_FILES:,} files of {SMALL_SIZE:,} bytes"),
@@ -143,10 +143,9 @@ def compare(text: str, home: Path, client: Client, name: str, rounds: int) -> No
             for left in (home / "destination").iterdir():
                 shutil.rmtree(left)
     ratios = [ours / theirs for theirs, ours in pairs]
-    theirs, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
-    print(
-        f"{text:34}{theirs:9.3f}s{ours:9.3f}s{statistics.median(ratios):8.2f}   {min(ratios):.2f} to {max(ratios):.2f}"
-    )
+    theirs, ours = (min(column) for column in zip(*pairs, strict=True))  # a noisy machine only ever adds to a time
+    spread = f"{statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}"
+    print(f"{text:30}{theirs:8.3f}s{ours:9.3f}s{ours / theirs:7.2f}   {spread}")
 
 
 def timed(run: Callable[[], object]) -> float:
