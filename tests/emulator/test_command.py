@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -167,11 +166,9 @@ def test_a_collection_keeps_its_uuid_in_a_state(serve: Serve) -> None:
 
 
 def test_prefect_is_not_imported() -> None:
-    """The emulator starts in a moment, because it stands alone."""
+    """The emulator stands alone, so that it starts in a moment."""
     program = "import sys, prefect_globus.emulator.command as c; assert c.serve; sys.exit('prefect' in sys.modules)"
-    began = time.monotonic()
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
-    assert time.monotonic() - began < 5
 
 
 def test_environment_leads_the_sdk_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

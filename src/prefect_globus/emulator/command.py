@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import uuid
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -101,6 +102,7 @@ class Wanted(NamedTuple):
     metavar="SECONDS",
     help="How long an access token is good. The time scale leaves it as it is, as clients count it in real seconds.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Say where it is in JSON, in one line.")
 @click.option("--rate", type=click.IntRange(min=0), default=0, hidden=True, help="Bytes per second of one task.")
 @click.option("--file-delay", type=click.FloatRange(min=0), default=0.0, hidden=True, help="Seconds before each file.")
 @click.option("--until-stdin-closes", is_flag=True, hidden=True, help="Stop when standard input ends.")
@@ -115,6 +117,7 @@ def serve(
     latency: int,
     requests_per_second: int,
     token_lifetime: int,
+    as_json: bool,
     rate: int,
     file_delay: float,
     until_stdin_closes: bool,
@@ -139,13 +142,16 @@ def serve(
         address = f"[{host}]" if ":" in host else host
         url = f"http://{address}:{listener.getsockname()[1]}"
         site = Site.of(database, served, policy, credentials, network, token_lifetime)
-        server = Server(build_app(site), lambda: _announce(url, served))
+        server = Server(build_app(site), lambda: _announce(url, served, as_json=as_json))
         if until_stdin_closes:
             stop_when_stdin_closes(server)
         server.run(sockets=[listener])
 
 
-def _announce(url: str, collections: Sequence[CollectionSpec]) -> None:
+def _announce(url: str, collections: Sequence[CollectionSpec], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"url": url, "collections": [asdict(one) for one in collections]}))
+        return
     lines = [f"Globus emulator ready at {url}", *(f"  {one.name}  {one.uuid}  {one.content}" for one in collections)]
     click.echo("\n".join(lines))
 

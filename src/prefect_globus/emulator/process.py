@@ -65,6 +65,11 @@ class Emulator(Controls):
             raise EmulatorProcessError("The emulator does not run")
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the server does not run, or not any more."""
+        return self._process is None or self._process.poll() is not None
+
     def environment(self) -> dict[str, str]:
         """Return the variables that lead globus-sdk and globus-cli here (contract section 9)."""
         return {f"GLOBUS_SDK_SERVICE_URL_{service}": self.url for service in SERVICES}

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
-
-import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from jwt.algorithms import RSAAlgorithm
 
 from prefect_globus.emulator.auth.scopes import VIEW_IDENTITY_SET
 
@@ -23,7 +17,6 @@ if TYPE_CHECKING:
     from prefect_globus.emulator.database import Database
 
 ALGORITHM = "RS512"
-KEY_BITS = 2048
 
 Document = dict[str, Any]
 
@@ -36,35 +29,33 @@ class SigningKeyStore:
 
     def sign(self, claims: Document) -> str:
         """Return claims as a signed token."""
-        kid, key = self._key()
-        return jwt.encode(claims, key, ALGORITHM, {"kid": kid})
+        from prefect_globus.emulator.auth import signing  # noqa: PLC0415 -- see there
+
+        kid, pem = self._key()
+        return signing.signed(pem, kid, ALGORITHM, claims)
 
     def public(self) -> Document:
         """Return the JWKS document, with the one key."""
-        kid, key = self._key()
-        public = json.loads(RSAAlgorithm.to_jwk(key.public_key()))
-        return {
-            "keys": [{name: public[name] for name in ("kty", "n", "e")} | {"kid": kid, "alg": ALGORITHM, "use": "sig"}]
-        }
+        from prefect_globus.emulator.auth import signing  # noqa: PLC0415
 
-    def _key(self) -> tuple[str, rsa.RSAPrivateKey]:
+        kid, pem = self._key()
+        return {"keys": [signing.public_part(pem) | {"kid": kid, "alg": ALGORITHM, "use": "sig"}]}
+
+    def _key(self) -> tuple[str, str]:
         found = self._database.rows("SELECT kid, pem FROM signing_keys LIMIT 1")
         if not found:
             self._make()
             return self._key()
-        key = serialization.load_pem_private_key(found[0]["pem"].encode(), None)
-        if not isinstance(key, rsa.RSAPrivateKey):
-            raise TypeError("The signing key of the state is no RSA key")
-        return found[0]["kid"], key
+        return found[0]["kid"], found[0]["pem"]
 
     def _make(self) -> None:
-        pem = rsa.generate_private_key(65537, KEY_BITS).private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        from prefect_globus.emulator.auth import signing  # noqa: PLC0415
+
+        pem = signing.make_key()
         with self._database.transaction() as connection:  # of two threads that make one, the first has made it
             connection.execute(
                 "INSERT INTO signing_keys SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM signing_keys)",
-                (str(uuid.uuid4()), pem.decode()),
+                (str(uuid.uuid4()), pem),
             )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from importlib import resources
+from typing import TYPE_CHECKING
 
-import jinja2
-from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 FOLDER = resources.files("prefect_globus.emulator.pages")
 STYLE = FOLDER.joinpath("style.css").read_text()
@@ -25,16 +28,24 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
-_environment = jinja2.Environment(
-    loader=jinja2.PackageLoader("prefect_globus.emulator", "pages"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_environment.globals["style"] = Markup(STYLE)  # noqa: S704 -- our own file
+
+@cache
+def _environment() -> Environment:
+    """Return what renders; loaded for the first page, as most emulators never show one."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
+    from markupsafe import Markup  # noqa: PLC0415
+
+    environment = Environment(
+        loader=PackageLoader("prefect_globus.emulator", "pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["style"] = Markup(STYLE)  # noqa: S704 -- our own file
+    return environment
 
 
 def page(name: str, status: int = 200, **values: object) -> Response:
     """Return a page: the template `name`, which extends base.html, with values."""
-    return HTMLResponse(_environment.get_template(name).render(values), status, HEADERS)
+    return HTMLResponse(_environment().get_template(name).render(values), status, HEADERS)
