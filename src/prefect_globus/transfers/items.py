@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
@@ -37,14 +37,41 @@ class Item(NamedTuple):
     type: ItemType = ItemType.FILE
 
 
+def scan_order(path: str) -> str:
+    """The key that sorts relative paths as the scan does: depth first, names in code point order."""
+    return path.replace("/", "\0")  # no name has a NUL, and every other character comes after it
+
+
 class Outcome(IntEnum):
     """What became of one item; a batch keeps one byte of this for each of its items."""
 
-    REMAINING = 0
-    TRANSFERRED = 1
+    REMAINING = 0  # not delivered yet
+    TRANSFERRED = 1  # moved by this transfer
     UNCHANGED = 2  # Globus left it alone, because the sync level found it at the destination
     SKIPPED = 3  # could not be read at the source, and skip_source_errors says to go on
     DEAD = 4  # failed for good
+
+
+UNTRANSFERABLE: Mapping[ItemType, tuple[Outcome, str]] = {
+    ItemType.INVALID_SYMLINK: (Outcome.DEAD, "INVALID_SYMLINK"),
+    ItemType.UNLISTABLE: (Outcome.SKIPPED, "PERMISSION_DENIED"),
+    ItemType.OTHER: (Outcome.SKIPPED, "NOT_A_FILE"),
+}
+"""What a listing already tells cannot be transferred: what becomes of it, and the code that says why."""
+
+INVALID_PATH_NAME = "INVALID_PATH_NAME"
+
+
+def is_nameable(path: str) -> bool:
+    """Whether Globus can be told of ``path``: no name may have a line break (contract, section 5)."""
+    return "\n" not in path and "\r" not in path
+
+
+def untransferable(item: Item) -> tuple[Outcome, str] | None:
+    """What becomes of ``item`` and the code that says why, where Globus need not be asked to move it; else None."""
+    if not is_nameable(item.path):
+        return Outcome.DEAD, INVALID_PATH_NAME
+    return UNTRANSFERABLE.get(item.type)
 
 
 def encode_manifest(items: Sequence[Item]) -> bytes:

@@ -80,6 +80,10 @@ class Location(Record):
         """The location of something ``relative`` to this one."""
         return self.evolve(path=self.join(relative))
 
+    def relative(self, path: str) -> str:
+        """``path``, which is at or below this location, relative to it; the opposite of `join`."""
+        return "" if path == self.path else path.removeprefix(self.path.rstrip("/") + "/")
+
     def contains(self, other: Location) -> bool:
         """Whether ``other`` is this location or lies below it."""
         if self.collection != other.collection:

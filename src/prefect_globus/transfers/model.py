@@ -1,36 +1,95 @@
-"""The records of a transfer: what a checkpoint store keeps."""
+"""The records of a transfer as a whole: what a checkpoint store keeps of it besides its batches."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
 from enum import StrEnum
-from typing import Self
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
-from prefect_globus.transfers.errors import InvalidTransitionError
-from prefect_globus.transfers.items import Item, ItemType, Outcome
-from prefect_globus.transfers.ledger import Ledger
+from prefect_globus.transfers.comparing import Check
 from prefect_globus.transfers.location import Location
 from prefect_globus.transfers.options import TransferOptions
 from prefect_globus.transfers.records import Record, now
-from prefect_globus.transfers.states import (
-    ATTEMPT_TRANSITIONS,
-    BATCH_TRANSITIONS,
-    LIVE_ATTEMPT_STATUSES,
-    AttemptStatus,
-    BatchStatus,
-    TransferStatus,
-    check_transition,
-)
+from prefect_globus.transfers.removals import Removal
+from prefect_globus.transfers.states import TransferStatus
 
 
 class Request(StrEnum):
     """What a person asked of the driver of a transfer; it sees it at its next heartbeat."""
 
-    CANCEL = "CANCEL"
+    PAUSE = "PAUSE"  # submit nothing new, and let what runs at Globus finish
+    PAUSE_NOW = "PAUSE_NOW"  # submit nothing new, and cancel what runs at Globus
+    CANCEL = "CANCEL"  # for good
+
+    @property
+    def pauses(self) -> bool:
+        """Whether the transfer may go on some day."""
+        return self is not Request.CANCEL
+
+
+class PausedBy(StrEnum):
+    """Who a PAUSED transfer waits for."""
+
+    REQUEST = "REQUEST"  # whoever has asked for the pause, and will resume it
+    FAULT = "FAULT"  # a person who mends what Globus has reported; then it goes on by itself
+    PREFECT = "PREFECT"  # whoever resumes the suspended flow run in Prefect
+    APPROVAL = "APPROVAL"  # whoever approves or refuses its plan
+
+
+class Scheduled(Record):
+    """Which run of a schedule a transfer is.
+
+    Args:
+        schedule: the Prefect deployment, as FLOW/DEPLOYMENT.
+        tick: when the run was due; aware, UTC.
+        run: 1 for the first that was started; a tick that was skipped is no run.
+    """
+
+    schedule: str
+    tick: AwareDatetime
+    run: int
+
+
+class Drive(Record):
+    """One process that has driven a transfer.
+
+    Args:
+        number: 1 for the first.
+        holder: who, in terms that a person understands: user, host and process id.
+        flow_run: the one that it was; None where that is not known.
+        began_at: when it took over; aware, UTC.
+    """
+
+    number: int
+    holder: str
+    flow_run: UUID | None = None
+    began_at: AwareDatetime = Field(default_factory=now)
+
+
+DRIVES = 20  # of a transfer that are kept, the latest: one that is resumed for ever must not grow for ever
+
+
+class Approval(Record):
+    """What was asked about the plan of a transfer, and what was decided.
+
+    Args:
+        flow_run: the flow run in Prefect that asks, and whose resumption is the answer; None when nobody asks there.
+        key: of the question in Prefect.
+        approved: None as long as nothing was decided.
+        by: who has decided, as they say; None where that is not known.
+        comment: why, as they say.
+        decided_at: aware, UTC.
+        deletes: how much the plan deletes that is extra at the destination; None where nothing is to be.
+    """
+
+    flow_run: UUID | None = None
+    key: str | None = None
+    approved: bool | None = None
+    by: str | None = None
+    comment: str | None = None
+    decided_at: AwareDatetime | None = None
+    deletes: int | None = None
 
 
 class Transfer(Record):
@@ -46,8 +105,20 @@ class Transfer(Record):
         batches: how many batches the manifest has.
         cursor: the path of the last item in the manifest, where the scan goes on.
         scan_complete: whether the manifest is the whole source.
+        scanned_at: when the scan was complete; None where an older version had no place for it.
         filtered: whether a filter callback was used, so that a resumed scan needs it again.
-        error: why it is FAILED.
+        since: the completed transfer that it is compared with, if it is incremental; on record before its scan begins,
+            so that one that was cut off decides as it would have. None when there was none: then everything is new.
+        deleted: how many items of ``since`` the source has no more; None where nobody can tell.
+        repairs: what is compared to find out what it moves, if it repairs what another transfer has delivered; then
+            its manifest is what differs, rather than the whole source.
+        scheduled: which run of which schedule it is; None if somebody has just asked for it.
+        drives: who has driven it, the latest `DRIVES` of them, oldest first.
+        approval: what was asked about its plan, if its options want that.
+        removals: what was deleted at the source or the destination since it was delivered, at most one of a kind.
+        credentials: name of the block that it was begun with, for whoever resumes it; None for the environment's.
+        error: why it is FAILED or PAUSED.
+        paused_by: whom it waits for while it is PAUSED.
         created_at: aware, UTC.
         updated_at: aware, UTC.
     """
@@ -61,10 +132,41 @@ class Transfer(Record):
     batches: int = 0
     cursor: str | None = None
     scan_complete: bool = False
+    scanned_at: AwareDatetime | None = None
     filtered: bool = False
+    since: str | None = None
+    deleted: int | None = None
+    repairs: Check | None = None
+    scheduled: Scheduled | None = None
+    drives: tuple[Drive, ...] = ()
+    approval: Approval | None = None
+    removals: tuple[Removal, ...] = ()
+    credentials: str | None = None
     error: str | None = None
-    created_at: datetime = Field(default_factory=now)
-    updated_at: datetime = Field(default_factory=now)
+    paused_by: PausedBy | None = None
+    created_at: AwareDatetime = Field(default_factory=now)
+    updated_at: AwareDatetime = Field(default_factory=now)
+
+    @property
+    def is_approved(self) -> bool:
+        """Whether somebody has approved its plan."""
+        return self.approval is not None and self.approval.approved is True
+
+    @property
+    def waits_for_somebody(self) -> bool:
+        """Whether it is PAUSED, and only somebody can have it go on.
+
+        One that asks for an approval in Prefect does not count: when its process is gone, it has to be asked for again.
+        """
+        if self.status is not TransferStatus.PAUSED or self.paused_by is PausedBy.FAULT:
+            return False
+        asks = self.approval is not None and self.approval.flow_run is not None
+        return not (self.paused_by is PausedBy.APPROVAL and asks)
+
+    def driven_by(self, holder: str, flow_run: UUID | None) -> tuple[Drive, ...]:
+        """Its drives with one more, which begins now."""
+        number = self.drives[-1].number + 1 if self.drives else 1
+        return (*self.drives, Drive(number=number, holder=holder, flow_run=flow_run))[-DRIVES:]
 
 
 class Holder(Record):
@@ -73,10 +175,12 @@ class Holder(Record):
     Args:
         description: for people: user, host, process id and, in a flow, the run's name.
         process: identifies the process on its machine, or None where that is not known.
+        nonce: of one attempt to take the lease, so that one whose answer was lost is known again.
     """
 
     description: str
     process: str | None = None
+    nonce: str | None = None
 
 
 class Lease(Record):
@@ -92,259 +196,4 @@ class Lease(Record):
     transfer_id: str
     token: int
     holder: Holder
-    expires_at: datetime
-
-
-class Attempt(Record):
-    """One Globus task tried for one batch.
-
-    Args:
-        number: 1 for the first of its batch.
-        submission_id: on record before the task is submitted.
-        task_id: once Globus has accepted it.
-        deadline: absolute, computed at intent, so that a repeated submission has the same body.
-        error: the code that Globus gave for its failure.
-        faults: error events that Globus counted.
-    """
-
-    number: int
-    submission_id: UUID
-    status: AttemptStatus = AttemptStatus.INTENDED
-    task_id: UUID | None = None
-    deadline: datetime | None = None
-    intended_at: datetime = Field(default_factory=now)
-    submitted_at: datetime | None = None
-    ended_at: datetime | None = None
-    files_transferred: int = 0
-    bytes_transferred: int = 0
-    faults: int = 0
-    error: str | None = None
-
-    @property
-    def updated_at(self) -> datetime:
-        """When it last changed."""
-        return self.ended_at or self.submitted_at or self.intended_at
-
-    @property
-    def live(self) -> bool:
-        """Whether its Globus task may still be doing something."""
-        return self.status in LIVE_ATTEMPT_STATUSES
-
-
-class ItemFault(Record):
-    """An item that was skipped, or is dead, and why.
-
-    Args:
-        path: the item's.
-        outcome: SKIPPED or DEAD.
-        code: Globus' error code.
-        attempt: the number of the attempt that said so; 0 when none was needed to know.
-    """
-
-    path: str
-    outcome: Outcome
-    code: str
-    attempt: int
-
-
-class Settlement(Record):
-    """What an ended Globus task says of the items it was sent.
-
-    Args:
-        status: SUCCEEDED, FAILED, CANCELED or LOST.
-        moved: the relative paths of the files that were moved; None when all were that are not named in ``skipped``.
-        skipped: relative path and error code of what Globus skipped.
-        error: the code of the fatal error.
-        files_transferred: as the task counts them.
-        bytes_transferred: as the task counts them.
-        faults: as the task counts them.
-    """
-
-    status: AttemptStatus
-    moved: frozenset[str] | None = frozenset()
-    skipped: Mapping[str, str] = {}
-    error: str | None = None
-    files_transferred: int = 0
-    bytes_transferred: int = 0
-    faults: int = 0
-
-
-class Batch(Record):
-    """A contiguous run of the manifest, and how far it has come. Its items are kept apart, compressed.
-
-    Args:
-        transfer_id: whose.
-        number: 1 for the first; batches are in scan order.
-        items: how many.
-        size: the sum of their sizes, in bytes.
-        first_path: of its first item.
-        last_path: of its last item.
-        status: where it stands.
-        outcomes: one `Outcome` a byte, one byte an item.
-        bytes_transferred: the sizes of the items transferred.
-        attempts: oldest first.
-        faults: its skipped and dead items.
-    """
-
-    transfer_id: str
-    number: int
-    items: int
-    size: int
-    first_path: str
-    last_path: str
-    status: BatchStatus = BatchStatus.PENDING
-    outcomes: bytes = b""
-    bytes_transferred: int = 0
-    attempts: tuple[Attempt, ...] = ()
-    faults: tuple[ItemFault, ...] = ()
-
-    @classmethod
-    def cut(cls, transfer_id: str, number: int, items: Sequence[Item]) -> Self:
-        """A new batch of ``items``."""
-        return cls(
-            transfer_id=transfer_id,
-            number=number,
-            items=len(items),
-            size=sum(item.size for item in items),
-            first_path=items[0].path,
-            last_path=items[-1].path,
-            outcomes=bytes(len(items)),
-        )
-
-    @property
-    def attempt(self) -> Attempt | None:
-        """The latest attempt."""
-        return self.attempts[-1] if self.attempts else None
-
-    @property
-    def live(self) -> bool:
-        """Whether its latest attempt may still be doing something."""
-        return self.attempt is not None and self.attempt.live
-
-    @property
-    def remaining(self) -> int:
-        """How many items still need work."""
-        return self.outcomes.count(Outcome.REMAINING)
-
-    @property
-    def ledger(self) -> Ledger:
-        """Its share of the transfer's ledger."""
-        return Ledger(
-            items=self.items,
-            transferred=self.outcomes.count(Outcome.TRANSFERRED),
-            unchanged=self.outcomes.count(Outcome.UNCHANGED),
-            skipped=self.outcomes.count(Outcome.SKIPPED),
-            dead=self.outcomes.count(Outcome.DEAD),
-            remaining=self.remaining,
-            bytes_total=self.size,
-            bytes_transferred=self.bytes_transferred,
-            batches=1,
-            batches_done=int(self.status is BatchStatus.DONE),
-        )
-
-    def left(self, items: Sequence[Item]) -> list[Item]:
-        """Those of its ``items`` that still need work, in manifest order."""
-        return [item for item, done in zip(items, self.outcomes, strict=True) if done == Outcome.REMAINING]
-
-    def intend(self, submission_id: UUID, deadline: datetime | None) -> Self:
-        """The batch with one more attempt on record.
-
-        Raises:
-            InvalidTransitionError: an attempt is still live, or the batch is done.
-        """
-        self.check_becomes(BatchStatus.ACTIVE)
-        if self.attempt is not None and self.live:
-            raise InvalidTransitionError(what=self._name, before=self.attempt.status, after=AttemptStatus.INTENDED)
-        attempt = Attempt(number=len(self.attempts) + 1, submission_id=submission_id, deadline=deadline)
-        return self.evolve(status=BatchStatus.ACTIVE, attempts=(*self.attempts, attempt))
-
-    def submitted(self, task_id: UUID) -> Self:
-        """The batch with its latest attempt accepted by Globus as ``task_id``."""
-        return self._with_attempt(status=AttemptStatus.SUBMITTED, task_id=task_id, submitted_at=now())
-
-    def settle(self, items: Sequence[Item], settlement: Settlement) -> Batch:
-        """The batch after its latest attempt has ended: each item sent is in the column where it belongs."""
-        attempt_number = len(self.attempts)
-        outcomes = bytearray(self.outcomes)
-        moved_bytes = 0
-        faults = list(self.faults)
-        for index, item in enumerate(items):
-            if outcomes[index] != Outcome.REMAINING:
-                continue
-            outcome = outcome_of(item, settlement)
-            outcomes[index] = outcome
-            if outcome is Outcome.TRANSFERRED:
-                moved_bytes += item.size
-            elif outcome is Outcome.SKIPPED:
-                code = settlement.skipped[item.path]
-                faults.append(ItemFault(path=item.path, outcome=outcome, code=code, attempt=attempt_number))
-        settled = self._with_attempt(
-            status=settlement.status,
-            ended_at=now(),
-            files_transferred=settlement.files_transferred,
-            bytes_transferred=settlement.bytes_transferred,
-            faults=settlement.faults,
-            error=settlement.error,
-        )
-        return _rated(
-            settled.evolve(
-                outcomes=bytes(outcomes),
-                bytes_transferred=self.bytes_transferred + moved_bytes,
-                faults=tuple(faults),
-            )
-        )
-
-    def set_aside(self, items: Sequence[Item], faults: Mapping[str, ItemFault]) -> Batch:
-        """The batch with the items named in ``faults`` skipped or dead; for what needs no attempt to know."""
-        outcomes = bytearray(self.outcomes)
-        found = list(self.faults)
-        for index, item in enumerate(items):
-            if item.path in faults and outcomes[index] == Outcome.REMAINING:
-                outcomes[index] = faults[item.path].outcome
-                found.append(faults[item.path])
-        return _rated(self.evolve(outcomes=bytes(outcomes), faults=tuple(found)))
-
-    def redrive(self) -> Self:
-        """The batch with its dead items to be tried again."""
-        outcomes = self.outcomes.replace(bytes([Outcome.DEAD]), bytes([Outcome.REMAINING]))
-        return self.evolve(outcomes=outcomes, faults=tuple(f for f in self.faults if f.outcome is not Outcome.DEAD))
-
-    def give_up(self) -> Self:
-        """The batch as PARTIAL, for this run of the transfer."""
-        self.check_becomes(BatchStatus.PARTIAL)
-        return self.evolve(status=BatchStatus.PARTIAL)
-
-    @property
-    def _name(self) -> str:
-        return f"Batch {self.number} of transfer {self.transfer_id!r}"
-
-    def check_becomes(self, status: BatchStatus) -> None:
-        """Raise InvalidTransitionError unless the batch may become ``status``."""
-        check_transition(BATCH_TRANSITIONS, self._name, self.status, status)
-
-    def _with_attempt(self, **changes: object) -> Self:
-        attempt = self.attempts[-1]
-        status = AttemptStatus(str(changes["status"]))
-        check_transition(ATTEMPT_TRANSITIONS, f"An attempt of {self._name.lower()}", attempt.status, status)
-        return self.evolve(attempts=(*self.attempts[:-1], attempt.evolve(**changes)))
-
-
-def _rated(batch: Batch) -> Batch:
-    if batch.remaining:
-        return batch
-    status = BatchStatus.PARTIAL if Outcome.DEAD in batch.outcomes else BatchStatus.DONE
-    batch.check_becomes(status)
-    return batch.evolve(status=status)
-
-
-def outcome_of(item: Item, settlement: Settlement) -> Outcome:
-    """What became of one ``item`` of the task that ``settlement`` describes."""
-    if item.path in settlement.skipped:
-        return Outcome.SKIPPED
-    if settlement.moved is not None and item.path in settlement.moved:
-        return Outcome.TRANSFERRED
-    if settlement.status is not AttemptStatus.SUCCEEDED:
-        return Outcome.REMAINING
-    # Globus lists the files it moved, never directories; a file that it did not list was in sync already
-    listed = settlement.moved is not None and item.type is ItemType.FILE
-    return Outcome.UNCHANGED if listed else Outcome.TRANSFERRED
+    expires_at: AwareDatetime

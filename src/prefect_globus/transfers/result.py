@@ -7,11 +7,15 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
+from prefect_globus.transfers.batches import SOURCE_CHANGED, Batch
+from prefect_globus.transfers.items import Outcome
 from prefect_globus.transfers.ledger import Ledger
 from prefect_globus.transfers.location import Location
-from prefect_globus.transfers.model import Batch, Transfer
+from prefect_globus.transfers.model import PausedBy, Transfer
 from prefect_globus.transfers.records import Record
 from prefect_globus.transfers.states import AttemptStatus, TransferStatus
+
+TASK_LINK = "https://app.globus.org/activity/{task_id}"
 
 
 class GlobusTask(Record):
@@ -44,13 +48,18 @@ class TransferResult(Record):
     items_skipped: int
     items_failed: int
     items_remaining: int
+    items_changed: int = 0  # of those transferred, how many had another size by then than at the scan
     bytes_total: int
     bytes_transferred: int
     batches_total: int
     batches_done: int
     scan_complete: bool
+    since: str | None = None  # the transfer that an incremental one is compared with
+    items_deleted: int | None = None  # of that one's items, how many the source has no more; None if nobody can tell
+    items_removed: int = 0  # files that were deleted at the source, or what was extra at the destination
     tasks: tuple[GlobusTask, ...]
     error: str | None
+    paused_by: PausedBy | None = None
     created_at: datetime
     updated_at: datetime
 
@@ -58,9 +67,11 @@ class TransferResult(Record):
     def of(cls, transfer: Transfer, ledger: Ledger, batches: Iterable[Batch]) -> Self:
         """The view of ``transfer`` whose ``batches`` add up to ``ledger``."""
         tasks: list[GlobusTask] = []
+        changed = 0
         updated_at = transfer.updated_at
         for batch in batches:
             tasks += _tasks_of(batch)
+            changed += len(_changed(batch))
             updated_at = max([updated_at, *(attempt.updated_at for attempt in batch.attempts)])
         return cls(
             id=transfer.id,
@@ -74,13 +85,18 @@ class TransferResult(Record):
             items_skipped=ledger.skipped,
             items_failed=ledger.dead,
             items_remaining=ledger.remaining,
+            items_changed=changed,
             bytes_total=ledger.bytes_total,
             bytes_transferred=ledger.bytes_transferred,
             batches_total=ledger.batches,
             batches_done=ledger.batches_done,
             scan_complete=transfer.scan_complete,
+            since=transfer.since,
+            items_deleted=transfer.deleted,
+            items_removed=sum(removal.deleted for removal in transfer.removals),
             tasks=tuple(tasks),
             error=transfer.error,
+            paused_by=transfer.paused_by,
             created_at=transfer.created_at,
             updated_at=updated_at,
         )
@@ -107,6 +123,12 @@ class TransferResult(Record):
 
     def _with(self, *statuses: AttemptStatus) -> list[UUID]:
         return [task.task_id for task in self.tasks if task.status in statuses]
+
+
+def _changed(batch: Batch) -> set[str]:
+    """The paths of what had another size when it was moved than when it was scanned."""
+    faults = (fault for fault in batch.faults if fault.code == SOURCE_CHANGED)
+    return {fault.path for fault in faults if fault.outcome is Outcome.TRANSFERRED}
 
 
 def _tasks_of(batch: Batch) -> list[GlobusTask]:

@@ -49,7 +49,7 @@ TRANSFER_TRANSITIONS: Mapping[TransferStatus, frozenset[TransferStatus]] = {
     _T.CREATED: frozenset({_T.SCANNING, _T.FAILED, _T.CANCELED}),
     _T.SCANNING: frozenset({_T.TRANSFERRING, _T.PAUSED, _T.COMPLETED, _T.FAILED, _T.CANCELED}),
     _T.TRANSFERRING: frozenset({_T.PAUSED, _T.COMPLETED, _T.FAILED, _T.CANCELED}),
-    _T.PAUSED: frozenset({_T.SCANNING, _T.TRANSFERRING, _T.CANCELED}),
+    _T.PAUSED: frozenset({_T.SCANNING, _T.TRANSFERRING, _T.FAILED, _T.CANCELED}),
     _T.FAILED: frozenset({_T.SCANNING, _T.TRANSFERRING, _T.CANCELED}),
     _T.COMPLETED: frozenset(),
     _T.CANCELED: frozenset(),
