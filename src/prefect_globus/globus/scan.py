@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from prefect_globus.globus.service import Entry
-from prefect_globus.transfers.items import Item, ItemType
-from prefect_globus.transfers.options import Selection
+from prefect_globus.transfers.items import Item, ItemType, is_nameable
+from prefect_globus.transfers.selecting import Selection
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class Walk:
             if entry.is_directory:
                 if not self.selection.enters(path) or _loops(path, entry, stack):
                     continue
-                listed = self.listing(path)
+                listed = self.listing(path) if is_nameable(path) else None
                 if listed is None:
                     yield Item(path, 0, entry.mtime, ItemType.UNLISTABLE)  # what it holds cannot be selected
                     continue

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import posixpath
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import globus_sdk
 
 from prefect_globus.globus.errors import translated
-from prefect_globus.transfers.errors import GlobusNotFoundError
+from prefect_globus.globus.observing import observe
+from prefect_globus.globus.rate import Pace
+from prefect_globus.transfers.errors import GlobusNotFoundError, GlobusRefusedPathError
 from prefect_globus.transfers.items import ItemType
 from prefect_globus.transfers.location import Location
-from prefect_globus.transfers.records import Record
+from prefect_globus.transfers.watching import TaskView
 
 _QUICK_RETRIES = 2
+_EVENTS = 1000  # as many as a page has: more that were skipped would hide one that was not, until `patience`
 
 
 class Entry(NamedTuple):
@@ -31,34 +36,38 @@ class Entry(NamedTuple):
     link_target: str | None
 
 
-class TaskView(Record):
-    """What we read of a task document (contract, section 4)."""
+class Collection(NamedTuple):
+    """What a collection says of itself (contract, section 6); None where that does not apply to its kind."""
 
-    task_id: UUID
-    status: str
-    nice_status: str | None = None
-    fatal_code: str | None = None
-    files_transferred: int = 0
-    files_skipped: int = 0
-    skipped_errors: int = 0
-    bytes_transferred: int = 0
-    faults: int = 0
+    name: str
+    uses_data_access: bool
+    is_connected: bool | None
+    is_paused: bool | None
 
-    @property
-    def ended(self) -> bool:
-        """Whether it will never do anything again. An INACTIVE task waits for a person, and may go on."""
-        return self.status in ("SUCCEEDED", "FAILED")
+
+Between = tuple[Location, Location]
 
 
 class GlobusService:
     """Globus Transfer, as one transfer uses it. Every method raises the errors of `prefect_globus.globus.errors`."""
 
-    def __init__(self, connect: Callable[[], globus_sdk.TransferClient]) -> None:
-        """Args: ``connect``: makes a client; called once in each thread, because a client serves one thread."""
+    def __init__(
+        self, connect: Callable[[], globus_sdk.TransferClient], pace: Pace | None = None, *, at_once: bool = True
+    ) -> None:
+        """A service that connects when it is first used.
+
+        Args:
+            connect: makes a client; called once in each thread, because a client serves one thread.
+            pace: how fast requests may be made; None for as fast as they come.
+            at_once: connect now, so that what is wrong with the credentials is known at once.
+        """
         self._connect = connect
+        self._pace = pace
         self._clients: list[globus_sdk.TransferClient] = []
         self._of_thread = threading.local()
-        self._client  # noqa: B018 - what is wrong with the credentials is known at once
+        self.names: dict[UUID, str] = {}  # of the collections that were looked at, for people
+        if at_once:
+            self._client  # noqa: B018 - connects
 
     @property
     def _client(self) -> globus_sdk.TransferClient:
@@ -67,6 +76,9 @@ class GlobusService:
             client = self._of_thread.client = self._connect()
             # the driver waits longer, as its options say, and can be stopped while it waits: globus-sdk's sleep cannot
             client.retry_config.max_retries = _QUICK_RETRIES
+            observe(client)
+            if self._pace is not None:
+                self._pace.hold(client)
             self._clients.append(client)
         return client
 
@@ -75,10 +87,34 @@ class GlobusService:
         for client in self._clients:
             client.close()
 
+    @property
+    def is_at_globus(self) -> bool:
+        """Whether it is Globus itself, whose web app shows the tasks, rather than what stands in its place."""
+        client = self._clients[0] if self._clients else self._client  # a thread that has none need not connect for this
+        return f".{urlsplit(client.base_url).hostname}".endswith(".globus.org")
+
     def check_collection(self, collection: UUID) -> None:
         """Raise GlobusNotFoundError unless the collection is known to Globus."""
         with translated(f"collection {collection}"):
-            self._client.get_endpoint(collection)
+            document = self._client.get_endpoint(collection)
+            UUID(document["id"])  # read, because half an answer can look like a whole one
+            self.names[collection] = document.get("display_name") or ""
+
+    def uses_data_access(self, collection: UUID) -> bool:
+        """Whether the data of a collection needs a consent of its own (contract, section 6)."""
+        return self.collection(collection).uses_data_access
+
+    def collection(self, collection: UUID) -> Collection:
+        """A collection, as it describes itself."""
+        with translated(f"collection {collection}"):
+            document = self._client.get_endpoint(collection)
+            mapped = document["entity_type"] == "GCSv5_mapped_collection"
+            return Collection(
+                name=document.get("display_name") or str(collection),
+                uses_data_access=mapped and not document["high_assurance"],
+                is_connected=document.get("gcp_connected"),
+                is_paused=document.get("gcp_paused"),
+            )
 
     def stat(self, location: Location) -> Entry | None:
         """The file or directory at ``location``, or None when there is nothing."""
@@ -89,10 +125,11 @@ class GlobusService:
         except GlobusNotFoundError:
             return None
 
-    def list_directory(self, location: Location) -> list[Entry]:
-        """All entries of a directory, in no particular order."""
+    def list_directory(self, location: Location, limit: int | None = None) -> list[Entry]:
+        """All entries of a directory, in no particular order; only some of them with a ``limit``."""
+        some = globus_sdk.MISSING if limit is None else limit
         with translated(f"the listing of {location}"):
-            answer = self._client.operation_ls(location.collection, path=location.path)
+            answer = self._client.operation_ls(location.collection, path=location.path, limit=some)
             return [_entry(document) for document in answer["DATA"]]
 
     def make_directories(self, location: Location) -> None:
@@ -103,8 +140,17 @@ class GlobusService:
         parent = location.evolve(path=posixpath.dirname(location.path))
         if parent.path != location.path:
             self.make_directories(parent)
-        with translated(f"the creation of {location}"):
-            self._client.operation_mkdir(location.collection, location.path)
+        try:
+            with translated(f"the creation of {location}"):
+                self._client.operation_mkdir(location.collection, location.path)
+        except GlobusRefusedPathError as error:
+            # globus-sdk itself tries again where an answer was lost; then the directory is there already
+            if not (error.code.endswith(".Exists") and self._is_directory(location)):
+                raise
+
+    def _is_directory(self, location: Location) -> bool:
+        entry = self.stat(location)
+        return entry is not None and entry.is_directory
 
     def new_submission_id(self) -> UUID:
         """An id under which one task, and one only, can be submitted (contract, section 3)."""
@@ -117,38 +163,119 @@ class GlobusService:
             answer = self._client.post("/v0.10/transfer", data=dict(body))
             return UUID(answer["task_id"])
 
+    def delete(self, body: Mapping[str, Any]) -> UUID:
+        """Submit a deletion and return its task id; the same one for the same submission id, however often."""
+        with translated(f"the submission of {body['label']!r}"):
+            answer = self._client.post("/v0.10/delete", data=dict(body))
+            return UUID(answer["task_id"])
+
     def task(self, task_id: UUID) -> TaskView:
         """The task as it is now; GlobusNotFoundError when Globus does not, or no longer, know it."""
         with translated(f"task {task_id}"):
-            document = self._client.get_task(task_id).data
-            fatal = document.get("fatal_error") or {}
-            return TaskView(
-                task_id=task_id,
-                status=document["status"],
-                nice_status=document.get("nice_status"),
-                fatal_code=fatal.get("code"),
-                files_transferred=document.get("files_transferred") or 0,
-                files_skipped=document.get("files_skipped") or 0,
-                skipped_errors=document.get("subtasks_skipped_errors") or 0,
-                bytes_transferred=document.get("bytes_transferred") or 0,
-                faults=document.get("faults") or 0,
-            )
+            return _view(self._client.get_task(task_id).data)
+
+    def error_codes(self, task_id: UUID) -> Counter[str]:
+        """How often a task has met which error, by the codes of its latest events (contract, section 4)."""
+        with translated(f"the events of task {task_id}"):
+            events = self._client.task_event_list(task_id, limit=_EVENTS, query_params={"filter": "is_error:1"})
+            return Counter(event["code"] for event in events["DATA"])
+
+    def pause_message(self, task_id: UUID) -> str | None:
+        """What the administrators say who have paused a task; None when they say nothing."""
+        with translated(f"the pause of task {task_id}"):
+            info = self._client.task_pause_info(task_id).data
+            messages = [rule.get("message") for rule in info.get("pause_rules") or []]
+            messages += [info.get("source_pause_message"), info.get("destination_pause_message")]
+            return "; ".join(dict.fromkeys(filter(None, messages))) or None
+
+    def unfinished_tasks(self, source: UUID, destination: UUID) -> list[TaskView]:
+        """The login's unfinished transfers between two collections, at most 1,000."""
+        query = {"filter": "type:TRANSFER/status:ACTIVE,INACTIVE"}
+        with translated("the unfinished tasks"):
+            answer = self._client.task_list(limit=1000, query_params=query)
+            return [
+                _view(document)
+                for document in answer["DATA"]
+                if document["source_endpoint_id"] == str(source)
+                and document["destination_endpoint_id"] == str(destination)
+            ]
+
+    def unfinished_deletion(self, collection: UUID, label: str) -> UUID | None:
+        """The login's unfinished deletion of that label, if it has one among at most 1,000."""
+        query = {"filter": "type:DELETE/status:ACTIVE,INACTIVE"}
+        with translated("the unfinished deletions"):
+            answer = self._client.task_list(limit=1000, query_params=query)
+            found = [
+                UUID(document["task_id"])
+                for document in answer["DATA"]
+                if document["label"] == label and document["source_endpoint_id"] == str(collection)
+            ]
+            return found[0] if found else None
+
+    def unfinished(self) -> int:
+        """How many unfinished transfers the login has, at most 1,000 of them counted."""
+        query = {"filter": "type:TRANSFER/status:ACTIVE,INACTIVE", "fields": "task_id"}
+        with translated("the number of unfinished tasks"):
+            return len(self._client.task_list(limit=1000, query_params=query)["DATA"])
 
     def cancel(self, task_id: UUID) -> None:
         """Ask Globus to end a task; no error when it has ended already."""
         with translated(f"the cancellation of task {task_id}"):
             self._client.cancel_task(task_id)
 
-    def moved_paths(self, task_id: UUID) -> set[str]:
-        """The source paths of the files that an ended task has moved."""
-        with translated(f"the files of task {task_id}"):
-            return {row["source_path"] for row in self._client.paginated.task_successful_transfers(task_id).items()}
+    def moved_paths(self, task_id: UUID, between: Between | None = None) -> dict[str, int]:
+        """The source paths of the files that an ended task has moved, with their sizes in bytes.
 
-    def skipped_paths(self, task_id: UUID) -> dict[str, str]:
-        """The source paths that a task has skipped, with their error codes."""
+        Args:
+            task_id: which.
+            between: leave out what was not moved from the first location to the same place below the second.
+        """
+        with translated(f"the files of task {task_id}"):
+            rows: Iterable[Mapping[str, Any]] = self._client.paginated.task_successful_transfers(task_id).items()
+            return {row["source_path"]: row["size"] for row in rows if _lies(row, between)}
+
+    def checksums(self, task_id: UUID) -> dict[str, str]:
+        """The source paths of the files that an ended task has moved, with the checksums that Globus has recorded.
+
+        Each is preceded by its algorithm. Files without one are left out: those of a task that did not verify.
+        """
+        with translated(f"the checksums of task {task_id}"):
+            rows: Iterable[Mapping[str, Any]] = self._client.paginated.task_successful_transfers(task_id).items()
+            return {
+                row["source_path"]: f"{row.get('checksum_algorithm')}:{row['checksum']}"
+                for row in rows
+                if row.get("checksum")
+            }
+
+    def skipped_paths(self, task_id: UUID, between: Between | None = None) -> dict[str, str]:
+        """The source paths that a task has skipped, with their error codes; see `moved_paths`."""
         with translated(f"the skipped files of task {task_id}"):
             rows: Iterable[Mapping[str, Any]] = self._client.paginated.task_skipped_errors(task_id).items()
-            return {row["source_path"]: row["error_code"] for row in rows}
+            return {row["source_path"]: row["error_code"] for row in rows if _lies(row, between)}
+
+
+def _lies(row: Mapping[str, Any], between: Between | None) -> bool:
+    if between is None:
+        return True
+    source, destination = between
+    return bool(row["destination_path"] == destination.join(source.relative(row["source_path"])))
+
+
+def _view(document: Mapping[str, Any]) -> TaskView:
+    fatal = document.get("fatal_error") or {}
+    numbers = ("files_transferred", "files_skipped", "bytes_transferred", "bytes_checksummed", "faults")
+    return TaskView(
+        task_id=UUID(document["task_id"]),
+        status=document["status"],
+        label=document.get("label"),
+        nice_status=document.get("nice_status"),
+        is_paused=bool(document.get("is_paused")),
+        fatal_code=fatal.get("code"),
+        skipped_errors=document.get("subtasks_skipped_errors") or 0,
+        # no other counter of a deletion grows; in a transfer, looking into a directory is a subtask, too
+        deleted=(document.get("subtasks_succeeded") or 0) if document.get("type") == "DELETE" else 0,
+        **{name: document.get(name) or 0 for name in numbers},
+    )
 
 
 _TYPES = {member.value: member for member in ItemType}

@@ -7,9 +7,12 @@ from typing import Any
 
 import globus_sdk
 
+from prefect_globus.transfers.batches import Attempt, Batch
 from prefect_globus.transfers.items import Item, ItemType
-from prefect_globus.transfers.model import Attempt, Batch, Transfer
+from prefect_globus.transfers.location import Location
+from prefect_globus.transfers.model import Transfer
 from prefect_globus.transfers.options import SyncLevel
+from prefect_globus.transfers.removals import Removal, RemovalKind
 
 _LABEL_LIMIT = 128
 
@@ -20,19 +23,21 @@ def submission_body(transfer: Transfer, batch: Batch, items: Sequence[Item]) -> 
     Args:
         transfer: whose locations and options apply.
         batch: with the attempt on record.
-        items: those of its items that still need work.
+        items: those of its items that the attempt is sent.
     """
     attempt = batch.attempts[-1]
     options = transfer.options
     data = globus_sdk.TransferData(
         transfer.source.collection,
         transfer.destination.collection,
-        label=_label(transfer, batch),
+        label=task_label(transfer, batch),
         submission_id=attempt.submission_id,
         verify_checksum=options.verify_checksum,
         preserve_timestamp=options.preserve_timestamp,
         encrypt_data=options.encrypt_data,
-        skip_source_errors=options.skip_source_errors,
+        # Globus then names what it cannot read and goes on at once; otherwise it would try again until the deadline.
+        # To those who have not asked for the option, what it names is a dead letter.
+        skip_source_errors=True,
         fail_on_quota_errors=options.fail_on_quota_errors,
         # a transfer of hundreds of tasks must not send hundreds of mails
         notify_on_succeeded=False,
@@ -59,10 +64,48 @@ def sync_level(transfer: Transfer, attempt: Attempt) -> SyncLevel | None:
     After a first attempt the destination may hold half-written files, which exists, size and mtime can take for
     whole ones (invariant 8), so every later attempt compares checksums or nothing.
     """
+    if transfer.options.idempotency == "checksum":
+        return SyncLevel.CHECKSUM
     asked = transfer.options.sync_level
     return asked if asked is None or attempt.number == 1 else SyncLevel.CHECKSUM
 
 
-def _label(transfer: Transfer, batch: Batch) -> str:
+def task_label(transfer: Transfer, batch: Batch) -> str:
+    """What a person sees of a Globus task of ``batch``."""
     suffix = f", batch {batch.number}"
     return (transfer.options.label or transfer.id)[: _LABEL_LIMIT - len(suffix)] + suffix
+
+
+def removal_body(transfer: Transfer, removal: Removal) -> dict[str, Any]:
+    """The delete document for the latest attempt of ``removal`` (contract, section 3).
+
+    A directory can only be deleted with what is in it; so at the source, where something new may be in it by then,
+    there is none. What is not there any more is no error, so that a repeated deletion is harmless.
+    """
+    items, place = removal.items, place_of(transfer, removal.kind)
+    data = globus_sdk.DeleteData(
+        place.collection,
+        label=removal_label(transfer, removal),
+        submission_id=removal.attempt.submission_id if removal.attempt is not None else globus_sdk.MISSING,
+        recursive=any(item.type is ItemType.DIRECTORY for item in items),
+        ignore_missing=True,
+        interpret_globs=False,
+        notify_on_succeeded=False,
+        notify_on_failed=False,
+        notify_on_inactive=False,
+    )
+    for item in items:
+        data.add_item(place.join(item.path))
+    return dict(data)
+
+
+def place_of(transfer: Transfer, kind: RemovalKind) -> Location:
+    """Where a removal deletes."""
+    return transfer.source if kind is RemovalKind.SOURCE else transfer.destination
+
+
+def removal_label(transfer: Transfer, removal: Removal) -> str:
+    """What a person sees of the Globus task of ``removal``, and by which it is found."""
+    number = removal.attempt.number if removal.attempt is not None else 0
+    suffix = f", delete {removal.kind} {number}"
+    return transfer.id[: _LABEL_LIMIT - len(suffix)] + suffix
