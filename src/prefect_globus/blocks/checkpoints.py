@@ -11,10 +11,11 @@ from prefect.filesystems import WritableFileSystem
 from prefect.results import ResultRecord, ResultRecordMetadata  # type: ignore[attr-defined] # imported there, not listed
 from prefect.serializers import JSONSerializer
 
+from prefect_globus.transfers.batches import Batch
 from prefect_globus.transfers.errors import TransferNotFoundError
 from prefect_globus.transfers.items import Item
 from prefect_globus.transfers.ledger import Ledger
-from prefect_globus.transfers.model import Batch, Holder, Lease, Request, Transfer
+from prefect_globus.transfers.model import Holder, Lease, Request, Transfer
 from prefect_globus.transfers.states import BatchStatus
 
 _RESULT_PREFIX = "prefect-globus"
@@ -53,7 +54,11 @@ class CheckpointStore(WritableFileSystem, ABC):
 
     @abstractmethod
     def list_transfers(self) -> Iterator[Transfer]:
-        """Yield all transfers, the newest first."""
+        """Yield all transfers, the newest first.
+
+        Raises:
+            CorruptCheckpointError: after the last one, when there are others that cannot be read.
+        """
 
     @abstractmethod
     def delete_transfer(self, transfer_id: str) -> None:
@@ -66,7 +71,14 @@ class CheckpointStore(WritableFileSystem, ABC):
 
     @abstractmethod
     def post_request(self, transfer_id: str, request: Request) -> None:
-        """Put ``request`` on record for the driver; from any process, without a lease."""
+        """Put ``request`` on record for the driver; from any process, without a lease.
+
+        It takes the place of an earlier one, but for a CANCEL, which stays.
+        """
+
+    @abstractmethod
+    def withdraw_request(self, transfer_id: str, request: Request) -> None:
+        """Take ``request`` off record, as it was obeyed or is not wanted any more; no error when it is not there."""
 
     @abstractmethod
     def pending_request(self, transfer_id: str) -> Request | None:

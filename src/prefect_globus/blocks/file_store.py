@@ -7,7 +7,7 @@ import hashlib
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -16,9 +16,10 @@ from platformdirs import user_data_path
 from pydantic import Field
 
 from prefect_globus.blocks.checkpoints import CheckpointStore
-from prefect_globus.blocks.guards import check_batch, check_free, check_transfer, unexpired
+from prefect_globus.blocks.guards import check_batch, check_free, check_transfer, readable_first, unexpired
 from prefect_globus.blocks.record_text import corrupt_if_unreadable, from_text, to_text
 from prefect_globus.blocks.safe_files import locked, make_folder, read_file, sync_folder, write_file
+from prefect_globus.transfers.batches import Batch
 from prefect_globus.transfers.errors import (
     CorruptCheckpointError,
     InvalidTransferIdError,
@@ -27,9 +28,10 @@ from prefect_globus.transfers.errors import (
     TransferExistsError,
     TransferNotFoundError,
 )
+from prefect_globus.transfers.forms import InForm
 from prefect_globus.transfers.items import Item, decode_manifest, encode_manifest
 from prefect_globus.transfers.location import check_transfer_id
-from prefect_globus.transfers.model import Batch, Holder, Lease, Request, Transfer
+from prefect_globus.transfers.model import Holder, Lease, Request, Transfer
 from prefect_globus.transfers.records import Record, now
 
 
@@ -47,7 +49,12 @@ class _BatchFile(Record):
     outcomes: str
 
 
-class FileCheckpointStore(CheckpointStore):
+# The folders in which this process has found a transfer. Where one of them is missing, as when a network is gone, its
+# transfers are out of reach, and not unknown.
+_used: set[Path] = set()
+
+
+class FileCheckpointStore(InForm, CheckpointStore):
     """Keeps the checkpoints of resumable transfers in files, a folder for each transfer.
 
     The folder must be on a local disk, or on a shared one that honours flock. Its files can only be read by their
@@ -73,6 +80,7 @@ class FileCheckpointStore(CheckpointStore):
         default_factory=lambda: user_data_path("prefect-globus") / "checkpoints",
         title="Base path",
         description="Folder of the checkpoints. By default it lies in the user's data folder.",
+        examples=["/srv/prefect-globus/checkpoints"],
     )
 
     # --- transfers
@@ -95,16 +103,21 @@ class FileCheckpointStore(CheckpointStore):
 
     def list_transfers(self) -> Iterator[Transfer]:
         """See `CheckpointStore.list_transfers`."""
-        found = []
+        found, corrupt = [], None
         with self._errors():
             root = self._base / "transfers"
             folders = root.iterdir() if root.exists() else ()  # glob would take a folder it may not read for empty
             for folder in folders:
                 if folder.name.startswith("."):
                     continue  # deleted
-                with suppress(TransferNotFoundError):  # it is being created, or was deleted just now
+                try:
                     found.append(self._transfer(folder))
-        return iter(sorted(found, key=lambda transfer: (-transfer.created_at.timestamp(), transfer.id)))
+                except TransferNotFoundError:  # it is being created, or was deleted just now
+                    continue
+                except CorruptCheckpointError as error:
+                    corrupt = error
+        newest_first = sorted(found, key=lambda transfer: (-transfer.created_at.timestamp(), transfer.id))
+        return readable_first(newest_first, corrupt)
 
     def delete_transfer(self, transfer_id: str) -> None:
         """See `CheckpointStore.delete_transfer`."""
@@ -119,19 +132,22 @@ class FileCheckpointStore(CheckpointStore):
     def post_request(self, transfer_id: str, request: Request) -> None:
         """See `CheckpointStore.post_request`."""
         with self._locked(transfer_id) as folder:
-            write_file(folder / "request", request.value.encode())
+            if self._request(folder) is not Request.CANCEL:
+                write_file(folder / "request", request.value.encode())
+
+    def withdraw_request(self, transfer_id: str, request: Request) -> None:
+        """See `CheckpointStore.withdraw_request`."""
+        with self._locked(transfer_id) as folder:
+            if self._request(folder) is request:
+                (folder / "request").unlink()
+                sync_folder(folder)
 
     def pending_request(self, transfer_id: str) -> Request | None:
         """See `CheckpointStore.pending_request`."""
         with self._errors():
             folder = self._folder(transfer_id)
             self._transfer(folder)
-            try:
-                text = read_file(folder / "request", self._store).decode()
-            except FileNotFoundError:
-                return None
-        with corrupt_if_unreadable(self._store, str(folder / "request")):
-            return Request(text)
+            return self._request(folder)
 
     # --- the lease
 
@@ -294,9 +310,20 @@ class FileCheckpointStore(CheckpointStore):
         try:
             content = read_file(path, self._store)
         except FileNotFoundError as error:
+            if self._base in _used and not self._base.exists():
+                raise StoreUnavailableError(store=self._store, reason="its folder is gone") from error
             raise TransferNotFoundError(transfer_id=folder.name, store=self._store) from error
+        _used.add(self._base)
         with corrupt_if_unreadable(self._store, str(path)):
             return from_text(Transfer, content)
+
+    def _request(self, folder: Path) -> Request | None:
+        try:
+            content = read_file(folder / "request", self._store)
+        except FileNotFoundError:
+            return None
+        with corrupt_if_unreadable(self._store, str(folder / "request")):
+            return Request(content.decode())
 
     def _lease_file(self, folder: Path) -> _LeaseFile:
         path = folder / "lease.json"

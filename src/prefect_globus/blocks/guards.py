@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from prefect_globus.transfers.errors import InvalidTransitionError, LeaseHeldError
-from prefect_globus.transfers.model import Batch, Lease, Transfer
+from prefect_globus.transfers.batches import Batch
+from prefect_globus.transfers.errors import CorruptCheckpointError, InvalidTransitionError, LeaseHeldError
+from prefect_globus.transfers.model import Lease, Transfer
 from prefect_globus.transfers.states import (
     BATCH_TRANSITIONS,
     TRANSFER_TRANSITIONS,
@@ -67,3 +69,10 @@ def check_free(lease: Lease | None, now: datetime) -> None:
             holder=held.holder.description,
             expires_at=held.expires_at.isoformat(" ", "seconds"),
         )
+
+
+def readable_first(transfers: Iterable[Transfer], corrupt: CorruptCheckpointError | None) -> Iterator[Transfer]:
+    """Yield ``transfers``, and only then raise what is wrong with another one: it hinders none of these."""
+    yield from transfers
+    if corrupt is not None:
+        raise corrupt

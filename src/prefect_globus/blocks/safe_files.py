@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from prefect_globus.transfers.errors import CorruptCheckpointError, StoreSchemaTooNewError
 
+_LOCK_SECONDS = 10.0
+_LOOK_SECONDS = 0.01
 _FORMAT = 1
 _MAGIC = b"prefect-globus"
 
@@ -67,18 +70,37 @@ def sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, seconds: float = _LOCK_SECONDS) -> Iterator[None]:
     """Hold the lock file ``path``, against other threads and processes; the system lets go of it when one dies.
+
+    Args:
+        path: the file, which is made if need be.
+        seconds: how long to wait for it.
 
     Raises:
         FileNotFoundError: its folder does not exist, or was removed while waiting.
+        TimeoutError: somebody holds it for very long, as a process does that is suspended.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor, path, seconds)
         # the folder may have been deleted, and even made anew, while this waited
         if not os.path.samestat(os.fstat(descriptor), path.stat()):
             raise FileNotFoundError(path)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path, seconds: float) -> None:
+    give_up = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > give_up:
+                message = f"{path} has been locked by another process for {seconds:.0f} s"
+                raise TimeoutError(message) from None
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return

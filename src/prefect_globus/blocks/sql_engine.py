@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from platformdirs import user_data_path
 from prefect_sqlalchemy import SqlAlchemyConnector  # type: ignore[import-untyped]
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
     ArgumentError,
     DatabaseError,
@@ -36,6 +37,7 @@ from prefect_globus.transfers.errors import (
 DATABASE_URL_VARIABLE = "PREFECT_GLOBUS_DATABASE_URL"
 _BUSY_SECONDS = 30
 _CONNECT_SECONDS = 10
+_LOCK_SECONDS = 10
 _WRITES = "prefect_globus_writes"  # execution option: this transaction will write
 
 # Blocks are copied and pickled by Prefect, engines cannot be: so they are kept here, by URL.
@@ -108,11 +110,15 @@ def engine_for(url: URL, connector: SqlAlchemyConnector | None = None) -> Engine
         StoreUnavailableError: the database cannot be opened.
         StoreSchemaTooNewError: it was written by a newer prefect-globus.
     """
-    key = f"{url.render_as_string(hide_password=False)} {connector.connect_args if connector else ''}"
+    key = _key(url, connector)
     with _engines_lock:
         if key not in _engines:
             _engines[key] = _open(url, connector)
         return _engines[key]
+
+
+def _key(url: URL, connector: SqlAlchemyConnector | None = None) -> str:
+    return f"{url.render_as_string(hide_password=False)} {connector.connect_args if connector else ''}"
 
 
 def dispose_engines() -> None:
@@ -121,6 +127,13 @@ def dispose_engines() -> None:
         for engine in _engines.values():
             engine.dispose()
         _engines.clear()
+
+
+def dispose_engine(url: URL) -> None:
+    """Close the connections of this process to one database that it is done with, which no connector has configured."""
+    with _engines_lock:
+        if engine := _engines.pop(_key(url), None):
+            engine.dispose()
 
 
 @contextmanager
@@ -164,6 +177,8 @@ def errors_of(store: str) -> Iterator[None]:
     except SQLAlchemyError as error:
         origin = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
         raise _error_class(error)(store=store, reason=first_line(origin)) from error
+    except UnicodeDecodeError as error:  # sqlite3 raises it as it is, where a damaged name is part of what went wrong
+        raise CorruptCheckpointError(store=store, reason="its text is no UTF-8") from error
 
 
 def _error_class(error: SQLAlchemyError) -> type[StoreError]:
@@ -189,6 +204,8 @@ def _open(url: URL, connector: SqlAlchemyConnector | None) -> Engine:
     if sqlite:
         event.listen(engine, "connect", _tune_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "connect", _tune_postgresql)
     try:
         with transaction(engine, store, writes=True) as connection:
             migrate(connection, store)
@@ -223,6 +240,15 @@ def _as_unavailable(store: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreUnavailableError(store=store, reason=str(error)) from error
+
+
+def _tune_postgresql(connection: DBAPIConnection, _record: object) -> None:
+    # A process that was suspended, or a machine that died, in the middle of a write must not hold up others for ever.
+    cursor = connection.cursor()
+    cursor.execute(f"SET lock_timeout = '{_LOCK_SECONDS}s'")
+    cursor.execute(f"SET idle_in_transaction_session_timeout = '{_BUSY_SECONDS}s'")
+    cursor.close()
+    connection.commit()
 
 
 def _tune_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Table, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_globus.blocks.record_text import from_text, to_text
 from prefect_globus.blocks.sql_schema import ATTEMPTS, BATCHES, ITEM_FAULTS, TRANSFERS
+from prefect_globus.transfers.batches import Attempt, Batch, ItemFault
 from prefect_globus.transfers.items import Outcome
-from prefect_globus.transfers.model import Attempt, Batch, Holder, ItemFault, Lease, Transfer
+from prefect_globus.transfers.model import Holder, Lease, Transfer
 from prefect_globus.transfers.records import now
 from prefect_globus.transfers.states import BatchStatus
 
@@ -156,7 +157,7 @@ def _attempt_of(row: Row[Any]) -> Attempt:
 
 
 def _fault_of(row: Row[Any]) -> ItemFault:
-    return ItemFault(path=row.path, outcome=Outcome(row.outcome), code=row.code, attempt=row.attempt)
+    return ItemFault(path=row.path, outcome=Outcome(row.outcome), code=row.code, attempt=row.attempt, at=row.at)
 
 
 def _children(
@@ -191,13 +192,9 @@ def _attempt_row(batch: Batch, attempt: Attempt) -> dict[str, Any]:
 
 
 def _save_faults(connection: Connection, batch: Batch) -> None:
-    stored = _children(connection, ITEM_FAULTS, batch.transfer_id, batch.number, batch.number)[batch.number]
-    same = len(stored)
-    if tuple(_fault_of(row) for row in stored) != batch.faults[:same]:
-        # not grown but changed: dead letters that are tried again
-        which = (ITEM_FAULTS.c.transfer_id == batch.transfer_id) & (ITEM_FAULTS.c.batch == batch.number)
-        connection.execute(delete(ITEM_FAULTS).where(which))
-        same = 0
+    """Add what is new; what was noted of an item once is never changed."""
+    which = (ITEM_FAULTS.c.transfer_id == batch.transfer_id) & (ITEM_FAULTS.c.batch == batch.number)
+    stored = connection.scalar(select(func.count()).select_from(ITEM_FAULTS).where(which)) or 0
     rows = [
         {
             "transfer_id": batch.transfer_id,
@@ -207,9 +204,9 @@ def _save_faults(connection: Connection, batch: Batch) -> None:
             "outcome": int(fault.outcome),
             "code": fault.code,
             "attempt": fault.attempt,
+            "at": fault.at,
         }
-        for position, fault in enumerate(batch.faults)
-        if position >= same
+        for position, fault in enumerate(batch.faults[stored:], start=stored)
     ]
     if rows:
         connection.execute(insert(ITEM_FAULTS), rows)

@@ -39,7 +39,12 @@ class UtcTime(TypeDecorator[datetime]):
         return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002, D102
-        return None if value is None else datetime.fromisoformat(value)
+        if value is None:
+            return None
+        time = datetime.fromisoformat(value)
+        if time.tzinfo is None:
+            raise ValueError(f"{value!r} is a time without a time zone")
+        return time
 
 
 class PathBytes(TypeDecorator[str]):
@@ -114,6 +119,7 @@ ITEM_FAULTS = Table(
     Column("outcome", Integer, nullable=False),
     Column("code", Text, nullable=False),
     Column("attempt", Integer, nullable=False),
+    Column("at", UtcTime),
 )
 
 RESULTS = Table(
@@ -221,7 +227,12 @@ _FIRST_TABLES = (
     "INSERT INTO {prefix}counters (name, value) VALUES ('lease', 0)",
 )
 
-MIGRATIONS: Sequence[Migration] = (_first_tables,)
+
+def _time_of_faults(connection: Connection) -> None:
+    connection.execute(text(f"ALTER TABLE {_PREFIX}item_faults ADD COLUMN at TEXT"))
+
+
+MIGRATIONS: Sequence[Migration] = (_first_tables, _time_of_faults)
 
 
 def migrate(connection: Connection, store: str) -> None:

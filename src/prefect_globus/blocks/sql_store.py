@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 from sqlalchemy import URL, Connection, Row, case, delete, func, select, update
 
 from prefect_globus.blocks.checkpoints import CheckpointStore
-from prefect_globus.blocks.guards import check_batch, check_free, check_transfer, unexpired
+from prefect_globus.blocks.guards import check_batch, check_free, check_transfer, readable_first, unexpired
 from prefect_globus.blocks.record_text import corrupt_if_unreadable
 from prefect_globus.blocks.sql_engine import checked_url, default_url, engine_for, shown, transaction, url_of
 from prefect_globus.blocks.sql_rows import (
@@ -27,24 +27,32 @@ from prefect_globus.blocks.sql_rows import (
     write_lease,
 )
 from prefect_globus.blocks.sql_schema import BATCHES, COUNTERS, RESULTS, TRANSFERS
+from prefect_globus.transfers.batches import Batch
 from prefect_globus.transfers.errors import (
+    CorruptCheckpointError,
     LeaseLostError,
     TransferExistsError,
     TransferNotFoundError,
 )
+from prefect_globus.transfers.forms import InForm
 from prefect_globus.transfers.items import Item, decode_manifest, encode_manifest
 from prefect_globus.transfers.ledger import Ledger
 from prefect_globus.transfers.location import check_transfer_id
-from prefect_globus.transfers.model import Batch, Holder, Lease, Request, Transfer
+from prefect_globus.transfers.model import Holder, Lease, Request, Transfer
 from prefect_globus.transfers.states import (
     BatchStatus,
     TransferStatus,
 )
 
 _PAGE = 200  # batches read at once, with at most 4 MB of outcomes
+# The form shows it with what does not match: so it begins with what would. Whoever edits a block sees asterisks.
+_URL_IN_FORM = (
+    r"(?#such as sqlite:////path/to/file.db or postgresql://user:password@host/database)"
+    r"^(?:(?:sqlite|postgres|postgresql)(?:\+\w+)?://.*|\s*|\*+)$"
+)
 
 
-class SqlCheckpointStore(CheckpointStore):
+class SqlCheckpointStore(InForm, CheckpointStore):
     """Keeps the checkpoints of resumable transfers in a SQL database: SQLite for one machine, PostgreSQL for a team.
 
     Without a connector and a URL it is the database that the environment variable PREFECT_GLOBUS_DATABASE_URL names,
@@ -78,21 +86,24 @@ class SqlCheckpointStore(CheckpointStore):
     url: SecretStr | None = Field(
         default=None,
         title="Database URL",
-        description="Instead of a connector: sqlite:////path/to/file.db or postgresql://user:password@host/database.",
+        description="Instead of a connector: the address of the database, with its password.",
+        examples=["sqlite:////path/to/file.db", "postgresql://user:password@host/database"],
+        json_schema_extra={"pattern": _URL_IN_FORM},
     )
 
     @field_validator("url")
     @classmethod
     def _given(cls, url: SecretStr | None) -> SecretStr | None:
         """An empty field of a form is none at all."""
-        return url if url and url.get_secret_value().strip() else None
+        if url is None or not url.get_secret_value().strip():
+            return None
+        checked_url(url.get_secret_value())
+        return url
 
     @model_validator(mode="after")
     def _one_database(self) -> Self:
         if self.connector is not None and self.url is not None:
             raise ValueError("give a connector or a url, not both")
-        if self.url is not None:
-            checked_url(self.url.get_secret_value())
         if self.connector is not None:
             url_of(self.connector)
         return self
@@ -117,7 +128,13 @@ class SqlCheckpointStore(CheckpointStore):
         query = select(TRANSFERS).order_by(TRANSFERS.c.created_at.desc(), TRANSFERS.c.id)
         with self._transaction() as connection, corrupt_if_unreadable(self.shown, "a transfer"):
             rows = connection.execute(query).all()
-        return map(self._transfer_of, rows)
+        found, corrupt = [], None
+        for row in rows:
+            try:
+                found.append(self._transfer_of(row))
+            except CorruptCheckpointError as error:
+                corrupt = error
+        return readable_first(found, corrupt)
 
     def delete_transfer(self, transfer_id: str) -> None:
         """See `CheckpointStore.delete_transfer`."""
@@ -129,8 +146,14 @@ class SqlCheckpointStore(CheckpointStore):
     def post_request(self, transfer_id: str, request: Request) -> None:
         """See `CheckpointStore.post_request`."""
         with self._transaction(writes=True) as connection:
-            self._row(connection, transfer_id, lock=True)
-            connection.execute(update(TRANSFERS).where(TRANSFERS.c.id == transfer_id).values(request=request.value))
+            if self._row(connection, transfer_id, lock=True).request != Request.CANCEL.value:
+                self._write_request(connection, transfer_id, request.value)
+
+    def withdraw_request(self, transfer_id: str, request: Request) -> None:
+        """See `CheckpointStore.withdraw_request`."""
+        with self._transaction(writes=True) as connection:
+            if self._row(connection, transfer_id, lock=True).request == request.value:
+                self._write_request(connection, transfer_id, None)
 
     def pending_request(self, transfer_id: str) -> Request | None:
         """See `CheckpointStore.pending_request`."""
@@ -281,6 +304,9 @@ class SqlCheckpointStore(CheckpointStore):
     def _transaction(self, *, writes: bool = False) -> AbstractContextManager[Connection]:
         url = self._url()
         return transaction(engine_for(url, self.connector), shown(url), writes=writes)
+
+    def _write_request(self, connection: Connection, transfer_id: str, request: str | None) -> None:
+        connection.execute(update(TRANSFERS).where(TRANSFERS.c.id == transfer_id).values(request=request))
 
     def _row(self, connection: Connection, transfer_id: str, *, lock: bool = False) -> Row[Any]:
         """The row of a transfer, for a writer locked until its transaction ends."""

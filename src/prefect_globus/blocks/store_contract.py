@@ -25,6 +25,7 @@ import pytest
 from prefect.results import ResultRecord  # type: ignore[attr-defined]
 
 from prefect_globus.blocks.checkpoints import CheckpointStore, batch_result_key
+from prefect_globus.transfers.batches import REDRIVEN, SOURCE_CHANGED, Batch, ItemFault, Settlement
 from prefect_globus.transfers.errors import (
     InvalidTransferIdError,
     InvalidTransitionError,
@@ -36,15 +37,7 @@ from prefect_globus.transfers.errors import (
 from prefect_globus.transfers.items import Item, ItemType, Outcome
 from prefect_globus.transfers.ledger import Ledger
 from prefect_globus.transfers.location import Location
-from prefect_globus.transfers.model import (
-    Batch,
-    Holder,
-    ItemFault,
-    Lease,
-    Request,
-    Settlement,
-    Transfer,
-)
+from prefect_globus.transfers.model import Holder, Lease, Request, Transfer
 from prefect_globus.transfers.options import TransferOptions
 from prefect_globus.transfers.records import now
 from prefect_globus.transfers.states import AttemptStatus, BatchStatus, TransferStatus
@@ -191,6 +184,7 @@ class CheckpointStoreContract:
             lambda: store.load_transfer("unknown"),
             lambda: store.delete_transfer("unknown"),
             lambda: store.post_request("unknown", Request.CANCEL),
+            lambda: store.withdraw_request("unknown", Request.PAUSE),
             lambda: store.pending_request("unknown"),
             lambda: store.acquire_lease("unknown", _HOLDER, 60),
             lambda: store.renew_lease(lease, 60),
@@ -229,12 +223,45 @@ class CheckpointStoreContract:
         assert _HOLDER.description in str(caught.value)
         assert store.load_transfer("nightly") == driver.transfer
 
-    def test_a_request_is_seen_by_others(self, store: CheckpointStore, again: CheckpointStore) -> None:
+    @pytest.mark.parametrize("request_", list(Request))
+    def test_a_request_is_seen_by_others_until_it_is_withdrawn(
+        self, store: CheckpointStore, again: CheckpointStore, request_: Request
+    ) -> None:
         store.create_transfer(_transfer())
         assert again.pending_request("nightly") is None
+        store.withdraw_request("nightly", request_)
+        store.post_request("nightly", request_)
+        store.post_request("nightly", request_)
+        assert again.pending_request("nightly") is request_
+        again.withdraw_request("nightly", request_)
+        assert store.pending_request("nightly") is None
+
+    @pytest.mark.parametrize("first", list(Request))
+    @pytest.mark.parametrize("second", list(Request))
+    def test_a_later_request_takes_the_place_of_any_but_a_cancel(
+        self, store: CheckpointStore, first: Request, second: Request
+    ) -> None:
+        store.create_transfer(_transfer())
+        store.post_request("nightly", first)
+        store.post_request("nightly", second)
+        assert store.pending_request("nightly") is (first if first is Request.CANCEL else second)
+
+    def test_withdrawing_a_request_leaves_another_one(self, store: CheckpointStore) -> None:
+        store.create_transfer(_transfer())
+        store.post_request("nightly", Request.PAUSE_NOW)
+        store.withdraw_request("nightly", Request.PAUSE)
+        assert store.pending_request("nightly") is Request.PAUSE_NOW
         store.post_request("nightly", Request.CANCEL)
-        store.post_request("nightly", Request.CANCEL)
-        assert again.pending_request("nightly") is Request.CANCEL
+        store.withdraw_request("nightly", Request.PAUSE_NOW)
+        assert store.pending_request("nightly") is Request.CANCEL
+
+    def test_a_request_outlives_the_driver_and_its_writes(self, store: CheckpointStore, driver: _Driver) -> None:
+        store.post_request("nightly", Request.PAUSE)
+        driver.append(_items("a"))
+        store.save_transfer(driver.lease, driver.transfer.evolve(error="x"))
+        store.release_lease(driver.lease)
+        store.acquire_lease("nightly", _OTHER, 60)
+        assert store.pending_request("nightly") is Request.PAUSE
 
     # --- the lease
 
@@ -422,7 +449,7 @@ class CheckpointStoreContract:
         assert again.load_batch("nightly", 1) == batch
         failed = Settlement(
             status=AttemptStatus.FAILED,
-            moved=frozenset({"a"}),
+            moved={"a": 7},
             skipped={"b": "PERMISSION_DENIED"},
             error="QUOTA",
             faults=7,
@@ -436,15 +463,63 @@ class CheckpointStoreContract:
         assert again.load_batch("nightly", 1) == batch
         assert batch.status is BatchStatus.PARTIAL
         assert store.ledger("nightly") == batch.ledger
-        assert [fault.path for fault in batch.faults] == ["b", "c"]
+        assert [(fault.path, fault.code) for fault in batch.faults] == [
+            ("a", SOURCE_CHANGED),
+            ("b", "PERMISSION_DENIED"),
+            ("c", "FILE_NOT_FOUND"),
+        ]
+
+    def test_an_attempt_comes_back_with_all_that_is_known_of_it(self, again: CheckpointStore, driver: _Driver) -> None:
+        items = _items("a", "b", "c")
+        batch = driver.append(items)
+        batch = driver.save(batch.intend(uuid4(), now(), span=(1, 3), slot=uuid4()))
+        assert again.load_batch("nightly", 1) == batch
+        batch = driver.save(batch.submitted(uuid4(), adopted=True))
+        assert again.load_batch("nightly", 1) == batch
+        batch = driver.save(batch.ending("PERMISSION_DENIED", {"PERMISSION_DENIED": 3, "TIMEOUT": 1}))
+        assert again.load_batch("nightly", 1) == batch
+        settlement = Settlement(
+            status=AttemptStatus.CANCELED,
+            moved={"b": 2},
+            exact=False,
+            files_transferred=1,
+            bytes_transferred=2**50,
+            faults=4,
+        )
+        batch = driver.save(batch.settle(items, settlement))
+        assert again.load_batch("nightly", 1) == batch
+        (attempt,) = again.load_batch("nightly", 1).attempts
+        assert (attempt.span, attempt.adopted, attempt.error) == ((1, 3), True, "PERMISSION_DENIED")
+        assert (attempt.codes, attempt.faults) == ({"PERMISSION_DENIED": 3, "TIMEOUT": 1}, 4)
+
+    def test_the_history_of_an_item_only_grows(self, again: CheckpointStore, driver: _Driver) -> None:
+        items = _items("a", "b")
+        batch = driver.append(items)
+        for code in ("FIRST", "SECOND"):
+            dead = {path: ItemFault(path=path, outcome=Outcome.DEAD, code=code, attempt=0) for path in ("a", "b")}
+            batch = driver.save(batch.set_aside(items, dead))
+            assert again.load_batch("nightly", 1) == batch
+            batch = driver.save(batch.redrive(items, lambda fault: fault.path == "b"))
+            assert again.load_batch("nightly", 1) == batch
+            assert again.ledger("nightly") == batch.ledger
+        history = [(fault.code, fault.outcome) for fault in again.load_batch("nightly", 1).faults if fault.path == "b"]
+        assert history == [
+            ("FIRST", Outcome.DEAD),
+            (REDRIVEN, Outcome.REMAINING),
+            ("SECOND", Outcome.DEAD),
+            (REDRIVEN, Outcome.REMAINING),
+        ]
+        assert all(fault.at is not None for fault in again.load_batch("nightly", 1).faults)
 
     def test_dead_letters_may_be_tried_again(self, store: CheckpointStore, driver: _Driver) -> None:
         items = _items("a", "b")
         batch = driver.append(items)
         dead = {path: ItemFault(path=path, outcome=Outcome.DEAD, code="X", attempt=0) for path in ("a", "b")}
         batch = driver.save(batch.set_aside(items, dead))
-        batch = driver.save(batch.evolve(outcomes=bytes(2), faults=()).intend(uuid4(), None))
+        batch = driver.save(batch.redrive(items).intend(uuid4(), None).submitted(uuid4()))
+        batch = driver.save(batch.settle(items, Settlement(status=AttemptStatus.SUCCEEDED, moved=None)))
         assert store.load_batch("nightly", 1) == batch
+        assert (batch.status, batch.noted) == (BatchStatus.DONE, {})
 
     def test_a_batch_cannot_go_back(self, store: CheckpointStore, driver: _Driver) -> None:
         items = _items("a")
