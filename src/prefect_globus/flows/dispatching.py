@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import math
 import queue
+import threading
 import time
-from typing import Any
+from typing import Any, TypeVar
 
+from prefect.exceptions import Pause, TerminationSignal
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 
+from prefect_globus.flows.prefect_state import heed
 from prefect_globus.tasks.batches import transfer_batch
 from prefect_globus.tasks.driver import Driver
+from prefect_globus.tasks.removing import remove
 from prefect_globus.tasks.scanning import scan_source
 from prefect_globus.tasks.stopping import StopReason
 from prefect_globus.transfers.errors import (
     BatchDeadLettersError,
     BatchIncompleteError,
-    GlobusConflictError,
+    TaskInTheWayError,
+    TransferStoppedError,
 )
+from prefect_globus.transfers.removals import Plan, RemovalReport
 from prefect_globus.transfers.states import TransferStatus
+
+_R = TypeVar("_R")
 
 _TICK_SECONDS = 0.1
 _INTERRUPT_SECONDS = 10.0
 
 # After these the other batches go on; any other error would meet them, too.
-_ERRORS_OF_ONE_BATCH = (BatchIncompleteError, BatchDeadLettersError, GlobusConflictError)
+_ERRORS_OF_ONE_BATCH = (BatchIncompleteError, BatchDeadLettersError, TaskInTheWayError)
 
 
 def dispatch(driver: Driver) -> None:
@@ -37,12 +46,47 @@ def dispatch(driver: Driver) -> None:
     work = _Work(driver)
     try:
         work.run()
-    except BaseException:
+    except BaseException as error:
         # Prefect interrupts this thread only; the stop reaches the others
-        driver.stop.request(StopReason.INTERRUPTED)
+        heed(driver, error)
         raise
     finally:
-        work.join()
+        try:
+            work.join()
+        except (Pause, TerminationSignal) as error:  # a cancel, while a pause was being obeyed
+            heed(driver, error)
+            work.join()
+            raise
+
+
+def scanned(driver: Driver) -> None:
+    """Complete the scan, as a task of Prefect; see `prefect_globus.tasks.scanning.scan_source`."""
+    _seen_through(driver, scan_source.submit(driver.transfer.id))
+
+
+def removed(driver: Driver, plan: Plan, limit: int = 0) -> RemovalReport:
+    """Delete what ``plan`` says, as a task of Prefect; see `prefect_globus.tasks.removing.remove`."""
+    return _seen_through(driver, remove.submit(driver.transfer.id, plan, limit))
+
+
+def _seen_through(driver: Driver, future: PrefectFuture[_R]) -> _R:
+    """The result of the one task that the driver has in flight."""
+    ended = threading.Event()
+    future.add_done_callback(lambda _: ended.set())
+    try:
+        while not ended.wait(_TICK_SECONDS):
+            driver.stop.check()
+            future.wait(0)  # raises Pause when the flow run was suspended, and does nothing else
+            tell_progress(driver, done=False)
+        result: _R = future.result()
+    except BaseException as error:
+        if isinstance(error, TransferStoppedError) and driver.stop.draining:
+            driver.stop.request(StopReason.PAUSED)  # it would have begun something new; another reason comes first
+        heed(driver, error)
+        interrupted = driver.stop.reason is StopReason.INTERRUPTED
+        ended.wait(_INTERRUPT_SECONDS if interrupted else None)
+        raise
+    return result
 
 
 def tell_progress(driver: Driver, *, done: bool) -> None:
@@ -50,7 +94,7 @@ def tell_progress(driver: Driver, *, done: bool) -> None:
     if driver.options.progress_callback is not None:
         try:
             driver.options.progress_callback(*driver.progress.counts(), done)
-        except Exception:
+        except Exception:  # noqa: BLE001 - it is the user's own code
             get_run_logger().exception("The progress callback failed and is not called again")
             driver.options = driver.options.evolve(progress_callback=None)
 
@@ -61,10 +105,12 @@ class _Work:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._ended: queue.SimpleQueue[PrefectFuture[Any]] = queue.SimpleQueue()
+        self._done: set[PrefectFuture[Any]] = set()
         self._batches: dict[PrefectFuture[Any], int] = {}
         self._scan: PrefectFuture[Any] | None = None
         self._scan_error: BaseException | None = None
         self._submitted = 0
+        self._cut_short = False
         self._task = transfer_batch.with_options(retries=driver.options.retry_limit, retry_delay_seconds=0)
 
     def run(self) -> None:
@@ -72,27 +118,44 @@ class _Work:
         driver = self._driver
         if not driver.transfer.scan_complete:
             self._scan = scan_source.submit(driver.transfer.id)
-            self._scan.add_done_callback(self._ended.put)
-        while self._scan is not None or self._batches or self._waiting:
+            self._scan.add_done_callback(self._note_end)
+        while self._scan is not None or self._batches or (self._waiting and not driver.stop.draining):
             driver.stop.check()
-            if self._waiting and len(self._batches) < driver.options.max_concurrency:
+            if self._may_submit:
                 self._submit()
                 continue
             self._take_in()
             tell_progress(driver, done=False)
+        if driver.stop.draining and (self._waiting or not driver.transfer.scan_complete or self._cut_short):
+            driver.stop.request(StopReason.PAUSED)
+            driver.stop.check()
         if self._scan_error is not None:
             raise self._scan_error
 
     def join(self) -> None:
         """Wait for the tasks still in flight to end; for a process that is told to end, not for long."""
         interrupted = self._driver.stop.reason is StopReason.INTERRUPTED
-        give_up = time.monotonic() + _INTERRUPT_SECONDS if interrupted else None
-        for future in [*self._batches, *([self._scan] if self._scan is not None else [])]:
-            future.wait(None if give_up is None else max(0.0, give_up - time.monotonic()))
+        give_up = time.monotonic() + _INTERRUPT_SECONDS if interrupted else math.inf
+        # not by their own wait: in a suspended flow run that raises Pause, though they have not ended
+        while not self._done.issuperset(self._in_flight) and time.monotonic() < give_up:
+            time.sleep(_TICK_SECONDS)
+
+    @property
+    def _in_flight(self) -> list[PrefectFuture[Any]]:
+        return [*self._batches, *([self._scan] if self._scan is not None else [])]
+
+    def _note_end(self, future: PrefectFuture[Any]) -> None:
+        self._done.add(future)
+        self._ended.put(future)
 
     @property
     def _waiting(self) -> bool:
         return self._submitted < self._driver.transfer.batches
+
+    @property
+    def _may_submit(self) -> bool:
+        driver = self._driver
+        return self._waiting and not driver.stop.draining and len(self._batches) < driver.options.max_concurrency
 
     def _submit(self) -> None:
         transfer = self._driver.transfer
@@ -101,15 +164,19 @@ class _Work:
         self._submitted += 1
         future = self._task.submit(transfer.id, self._submitted)
         self._batches[future] = self._submitted
-        future.add_done_callback(self._ended.put)
+        future.add_done_callback(self._note_end)
 
     def _take_in(self) -> None:
         try:
             future = self._ended.get(timeout=_TICK_SECONDS)
         except queue.Empty:
+            self._in_flight[0].wait(0)  # raises Pause when the flow run was suspended, and does nothing else
             return
         result = future.result(raise_on_failure=False)
         error = result if isinstance(result, BaseException) else None
+        if isinstance(error, TransferStoppedError) and self._driver.stop.reason is None:
+            # the driver drains: this one would have begun something new, the others go on
+            error, self._cut_short = None, True
         if future is self._scan:
             # what was scanned before can be transferred all the same
             self._scan, self._scan_error = None, error
@@ -120,5 +187,5 @@ class _Work:
         if not isinstance(error, _ERRORS_OF_ONE_BATCH):
             raise error
         get_run_logger().error("%s", error)
-        batch = self._driver.store.load_batch(self._driver.transfer.id, number)
-        self._driver.save_batch(batch.give_up())
+        self._driver.trouble = error
+        self._driver.save_batch(self._driver.load_batch(number).give_up())

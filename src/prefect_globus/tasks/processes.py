@@ -6,6 +6,7 @@ import getpass
 import os
 import socket
 from pathlib import Path
+from uuid import uuid4
 
 from prefect_globus.transfers.model import Holder
 
@@ -13,9 +14,9 @@ _PROC = Path("/proc")
 
 
 def this_holder() -> Holder:
-    """This process, as the holder of a lease."""
+    """This process, as the holder of one lease."""
     description = f"{_user()}@{socket.gethostname()}, process {os.getpid()}"
-    return Holder(description=description, process=_identity(os.getpid()))
+    return Holder(description=description, process=_identity(os.getpid()), nonce=uuid4().hex)
 
 
 def is_gone(holder: Holder) -> bool:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
+from typing import Protocol
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.logging import get_run_logger
 
-from prefect_globus.globus.scan import Walk
-from prefect_globus.globus.service import Entry
 from prefect_globus.tasks.driver import Driver, current_driver
+from prefect_globus.tasks.incremental import choose_since, count_gone, incremental_judge
+from prefect_globus.tasks.listing import source_items
+from prefect_globus.tasks.logs import run_logger
+from prefect_globus.tasks.recalling import earlier_deliveries
+from prefect_globus.tasks.verifying import RepairScan
+from prefect_globus.telemetry.spans import span
+from prefect_globus.transfers.batches import ItemFault
 from prefect_globus.transfers.batching import cut_batches
-from prefect_globus.transfers.errors import GlobusNotFoundError, GlobusRefusedPathError, SourceNotFoundError
+from prefect_globus.transfers.delivered import Judge, Recall
 from prefect_globus.transfers.items import Item
-from prefect_globus.transfers.options import Selection
+from prefect_globus.transfers.quantities import count, size
+from prefect_globus.transfers.records import now
+from prefect_globus.transfers.selecting import Selection
 
-# Codes that speak of the path alone: not of the whole collection, and not of a directory that is too large to list.
-_SKIPPABLE = ("PermissionDenied", "ClientError.NotFound", "NotDirectory")
 
-
-@task(name="scan-source", task_run_name="scan {transfer_id}", cache_policy=NO_CACHE)
+@task(name="scan-source", task_run_name="scan", cache_policy=NO_CACHE)
 def scan_source(transfer_id: str) -> int:
     """Complete the manifest, from the cursor on; return the number of items that were added.
 
@@ -31,42 +34,50 @@ def scan_source(transfer_id: str) -> int:
     """
     driver = current_driver()
     added = 0
+    if driver.options.mode == "incremental" and driver.transfer.repairs is None:
+        choose_since(driver)
     ledger = driver.progress.ledger()
-    for items in cut_batches(_items(driver), driver.options, ledger.items, ledger.bytes_total):
-        driver.stop.check()
-        driver.append(items)
-        added += len(items)
-    driver.update(scan_complete=True)
-    get_run_logger().info("The scan of %s is complete: %s new items in %s", transfer_id, added, driver.transfer.source)
+    scan: Scan = SourceScan(driver) if driver.transfer.repairs is None else RepairScan(driver, driver.transfer.repairs)
+    with span("scan", {"transfer_id": transfer_id}):
+        for items in cut_batches(scan.items(), driver.options, ledger.items, ledger.bytes_total):
+            driver.stop.check_new()
+            outcomes, faults = scan.decided(items)
+            driver.append(items, outcomes, faults)
+            added += len(items)
+    driver.update(scan_complete=True, scanned_at=now(), deleted=count_gone(driver))
+    known = driver.progress.ledger()
+    facts = count(known.items, "file"), size(known.bytes_total), count(driver.transfer.batches, "batch"), f"{added:,}"
+    run_logger().info("The scan is complete: %s, %s in %s; %s found by this run", *facts)
     return added
 
 
-def _items(driver: Driver) -> Iterator[Item]:
-    transfer = driver.transfer
-    selection = Selection(driver.options, transfer.created_at.timestamp())
-    if not transfer.source_is_file:
-        follow = driver.options.symlinks == "follow"
-        root = transfer.source.path
-        yield from Walk(partial(_listing, driver), selection, root, follow, transfer.cursor).items()
-    elif transfer.cursor is None:
-        entry = driver.patiently(driver.globus.stat, transfer.source)
-        if entry is None:
-            raise SourceNotFoundError(location=transfer.source)
-        item = Item(transfer.source.name, entry.size, entry.mtime, entry.type)
-        if selection.takes(item):
-            yield item._replace(path="")
+class Scan(Protocol):
+    """Finds what is to be transferred."""
+
+    def items(self) -> Iterator[Item]:
+        """The items, in scan order, from behind the cursor on."""
+
+    def decided(self, items: Sequence[Item]) -> tuple[bytes, Sequence[ItemFault]]:
+        """What is known of ``items`` already, which were the next ones: one `Outcome` a byte, and what to note."""
 
 
-def _listing(driver: Driver, path: str) -> Sequence[Entry] | None:
-    """A directory's entries; None when it is to be skipped because it cannot be read.
+class SourceScan:
+    """Finds what the source has, and leaves out what was delivered before if that is wanted."""
 
-    Without skip_source_errors that ends the scan: the cursor stays before the directory, so that a resume lists it
-    when it is mended.
-    """
-    try:
-        return driver.patiently(driver.globus.list_directory, driver.transfer.source.child(path))
-    except (GlobusNotFoundError, GlobusRefusedPathError) as error:
-        if not path or not driver.options.skip_source_errors or not error.code.endswith(_SKIPPABLE):
-            raise
-        get_run_logger().warning("%s It is skipped.", error)
-        return None
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        if driver.options.mode == "incremental":
+            self._judge: Judge = incremental_judge(driver)
+        else:
+            earlier = earlier_deliveries(driver, driver.transfer) if driver.options.idempotency == "mtime" else ()
+            self._judge = Recall(earlier)
+
+    def items(self) -> Iterator[Item]:
+        """See `Scan.items`."""
+        transfer, options = self._driver.transfer, self._driver.options
+        selection = Selection(options, transfer.created_at.timestamp())
+        return source_items(self._driver, transfer, selection, transfer.cursor)
+
+    def decided(self, items: Sequence[Item]) -> tuple[bytes, Sequence[ItemFault]]:
+        """See `Scan.decided`."""
+        return self._judge.outcomes(items), ()

@@ -1,0 +1,170 @@
+"""Incremental transfers: what they are compared with, and what is gone from the source since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+
+from prefect_globus.globus.scan import Walk
+from prefect_globus.tasks.driver import Driver
+from prefect_globus.tasks.listing import DestinationView, listing_if_there
+from prefect_globus.tasks.logs import run_logger
+from prefect_globus.tasks.recalling import Reader, deliveries, manifest_behind, transfers_between
+from prefect_globus.transfers.delivered import Judge, Recall, merged
+from prefect_globus.transfers.errors import TransferNotFoundError
+from prefect_globus.transfers.incremental import Account, Claim, Inspection, accounts, claims_of, gone, why_unknown
+from prefect_globus.transfers.items import Item, ItemType, scan_order
+from prefect_globus.transfers.model import Transfer
+from prefect_globus.transfers.selecting import Selection
+from prefect_globus.transfers.states import FINAL_TRANSFER_STATUSES, TransferStatus
+
+
+def choose_since(driver: Driver) -> None:
+    """Put on record what the transfer is compared with, before its scan begins."""
+    own = driver.transfer
+    if own.since is not None or own.cursor is not None:
+        return
+    last = last_completed(driver, own)
+    if last is not None:
+        driver.update(since=last.id)
+        began = f"{last.created_at:%Y-%m-%d %H:%M} UTC"
+        run_logger().info("%s moves what is new or changed since %s, which was begun %s", own.id, last.id, began)
+    elif driver.options.compare_with == "manifest":
+        what = "There is no completed transfer yet from %s to %s: everything is new"
+        run_logger().info(what, own.source, own.destination)
+
+
+def last_completed(reader: Reader, own: Transfer) -> Transfer | None:
+    """The newest completed transfer between the locations of ``own``; a repair is none, as it is not of everything."""
+    same = reader.patiently(transfers_between, reader.store, own.source, own.destination)
+    complete = (each for each in same if each.status is TransferStatus.COMPLETED and each.repairs is None)
+    return next((each for each in complete if each.id != own.id), None)
+
+
+def incremental_judge(driver: Driver) -> Judge:
+    """What tells which items of the scan are neither new nor changed."""
+    own = driver.transfer
+    record = recalled(driver, own)
+    if driver.options.compare_with == "manifest":
+        return Recall(record)
+    view = DestinationView(driver, own)
+    return Inspection(record, view.look, preserve_timestamp=driver.options.preserve_timestamp)
+
+
+def witnesses(reader: Reader, own: Transfer) -> list[Transfer]:
+    """The transfers that know what the destination of ``own`` has: `Transfer.since`, and what was at work after that.
+
+    None of them where there is nothing to compare with: everything is new then. Where the destination is looked at,
+    there are also those that may have left something half-written before.
+    """
+    since = _since(reader, own)
+    looks = own.options.compare_with == "destination"
+    if since is None and not looks:
+        return []
+    same = reader.patiently(transfers_between, reader.store, own.source, own.destination)
+    others = [each for each in same if each.id not in (own.id, own.since)]
+    return [
+        *([since] if since is not None else []),
+        *(
+            each
+            for each in others
+            if (looks and each.status is not TransferStatus.COMPLETED)
+            or (since is not None and _was_at_work(reader, each, since.created_at))
+        ),
+    ]
+
+
+def _since(reader: Reader, own: Transfer) -> Transfer | None:
+    if own.since is None:
+        return None
+    try:
+        since = reader.patiently(reader.store.load_transfer, own.since)
+    except TransferNotFoundError:
+        since = None
+    if since is None or (since.source, since.destination) != (own.source, own.destination):
+        run_logger().warning("%s is compared with %s, which was deleted: what is left is new", own.id, own.since)
+        return None
+    return since
+
+
+def _was_at_work(reader: Reader, transfer: Transfer, moment: datetime) -> bool:
+    """Whether a transfer may have written something after ``moment``."""
+    if transfer.updated_at >= moment:
+        return True
+    if transfer.status in FINAL_TRANSFER_STATUSES:
+        return False
+    batches = reader.patiently(lambda: list(reader.store.list_batches(transfer.id)))
+    return any(batch.live or (batch.attempts and batch.attempts[-1].updated_at >= moment) for batch in batches)
+
+
+def recalled(reader: Reader, own: Transfer) -> Iterator[Account]:
+    """What the `witnesses` of ``own`` say, in scan order from behind its cursor on; one batch of each is in memory."""
+    asked = witnesses(reader, own)
+    since = next((each.created_at for each in asked if each.id == own.since), None)
+    return accounts([(each, _claims(reader, each, own.cursor)) for each in asked], since)
+
+
+def _claims(reader: Reader, transfer: Transfer, after: str | None) -> Iterator[Claim]:
+    """What ``transfer`` says of its items, in scan order, with one batch in memory; no more once it was deleted."""
+    try:
+        for batch, items in manifest_behind(reader, transfer, after):
+            for claim in claims_of(transfer, batch, items):
+                if after is None or scan_order(claim.delivery.path) > scan_order(after):
+                    yield claim
+    except TransferNotFoundError:
+        run_logger().warning("%s was deleted while it was read", transfer.id)
+
+
+# --- what is gone
+
+
+def items_gone(reader: Reader, own: Transfer) -> Iterator[Item]:
+    """What those have delivered that ``own`` was compared with, and its source does not have any more.
+
+    In scan order, with a batch of each in memory.
+    """
+    before = earlier_witnesses(reader, own)
+    known = merged([(each for each in deliveries(reader, one) if each.is_delivered) for one in before])
+    return gone(own.options, (each.item for each in known), manifest_items(reader, own))
+
+
+def items_extra(driver: Driver, transfer: Transfer) -> Iterator[Item]:
+    """What the destination of ``transfer`` has now, and its manifest has not; in scan order.
+
+    Symbolic links at the destination are not among it.
+    """
+    if transfer.source_is_file:
+        return
+    listing = partial(listing_if_there, driver, transfer.destination)
+    walk = Walk(listing, Selection(transfer.options, 0), transfer.destination.path)
+    there = (each for each in walk.items() if each.type is not ItemType.UNLISTABLE)  # it has vanished meanwhile
+    yield from gone(transfer.options, there, manifest_items(driver, transfer))
+
+
+def earlier_witnesses(reader: Reader, own: Transfer) -> list[Transfer]:
+    """Those `witnesses` that were begun before ``own``."""
+    return [each for each in witnesses(reader, own) if each.created_at < own.created_at]
+
+
+def manifest_items(reader: Reader, transfer: Transfer) -> Iterator[Item]:
+    """All items of ``transfer`` in scan order, with one batch in memory."""
+    for _, items in manifest_behind(reader, transfer, None):
+        yield from items
+
+
+def count_gone(driver: Driver) -> int | None:
+    """How many items are gone since the transfer that this one is compared with; None where nobody can tell.
+
+    To be called when the manifest is written, before the scan is called complete.
+    """
+    own = driver.transfer.evolve(scan_complete=True)
+    if own.since is None or driver.options.compare_with != "manifest":
+        return None
+    if why_unknown(own, earlier_witnesses(driver, own)) is not None:
+        return None
+    count = sum(1 for _ in items_gone(driver, own))
+    if count:
+        what = "%s items that %s had are not at the source any more: prefect-globus deletions %s lists them"
+        run_logger().info(what, count, own.since, own.id)
+    return count
