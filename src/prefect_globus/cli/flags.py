@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
+from prefect_globus.cli.help import Option
 from prefect_globus.transfers.options import WHAT_OPTIONS, TransferOptions
+from prefect_globus.transfers.quantities import SIZE, SPAN, Written, exact_span
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_ALIASES = {"max_lock_wait": ["--wait"]}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(i?)B?", re.IGNORECASE)
-_POWERS = {letter: power for power, letter in enumerate(" KMGTP")}
+_ALIASES = {"approval": ["--ask"], "max_lock_wait": ["--wait"]}
 
 FIELDS = {name: field for name, field in TransferOptions.model_fields.items() if not field.exclude}
 HOW_FIELDS = {name: field for name, field in FIELDS.items() if name not in WHAT_OPTIONS}
@@ -30,18 +31,19 @@ class BadOptionsError(click.ClickException):
     exit_code = 2
 
 
-class Size(click.ParamType[int]):
-    """A number of bytes, with a unit if wanted: 500MiB is 500 * 1024 ** 2 and 500MB is 500 * 1000 ** 2."""
+class Quantity(click.ParamType[float]):
+    """A size or a stretch of time, with its unit if wanted: 500MiB, 15min."""
 
-    name = "size"
+    def __init__(self, written: Written) -> None:
+        self.name = "size" if written is SIZE else "span"
+        self._written = written
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
         """Read ``value``; see `click.ParamType.convert`."""
-        found = _SIZE.fullmatch(str(value).strip())
-        if found is None:
-            self.fail(f"{value!r} is not a size. Write bytes, or a number with a unit such as 500MiB.", param, ctx)
-        number, letter, binary = found.groups()
-        return int(float(number) * (1024 if binary else 1000) ** _POWERS[letter.upper() or " "])
+        try:
+            return self._written.read(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
 
 
 class NumberedChoice(click.Choice[str]):
@@ -55,12 +57,20 @@ class NumberedChoice(click.Choice[str]):
         return super().convert(value, param, ctx)
 
 
-def option_flags(fields: Iterable[str]) -> Callable[[_F], _F]:
-    """Decorate a command with a flag for each of ``fields``; it gets them as keywords, None where not given."""
+def option_flags(
+    fields: Iterable[str], *, words: Mapping[str, str] = MappingProxyType({}), hidden: bool = False
+) -> Callable[[_F], _F]:
+    """Decorate a command with a flag for each of ``fields``; it gets them as keywords, None where not given.
+
+    Args:
+        fields: names of options.
+        words: what the help says of some of them, where that is not what `TransferOptions` says.
+        hidden: leave them out of the help, for a command that refuses them and says why.
+    """
 
     def decorate(command: _F) -> _F:
         for name in reversed(list(fields)):
-            command = _flag(name, FIELDS[name])(command)
+            command = _flag(name, FIELDS[name], words.get(name), hidden=hidden)(command)
         return command
 
     return decorate
@@ -80,22 +90,32 @@ def options_of(base: TransferOptions, values: dict[str, Any]) -> TransferOptions
     try:
         return TransferOptions.model_validate({**base.model_dump(), **values})
     except ValidationError as error:
-        lines = [
-            f"{_dashed(str(each['loc'][0]))}: {each['msg'][0].lower()}{each['msg'][1:]}, not {each['input']!r}"
-            for each in error.errors()
-        ]
-        raise BadOptionsError("\n".join(lines)) from None
+        raise BadOptionsError("\n".join(map(_words, error.errors()))) from None
 
 
-def _flag(name: str, field: FieldInfo) -> Callable[[_F], _F]:
+def _words(error: ErrorDetails) -> str:
+    if not error["loc"]:  # it is about several options together
+        return error["msg"].removeprefix("Value error, ")
+    return f"{_dashed(str(error['loc'][0]))}: {error['msg'][0].lower()}{error['msg'][1:]}, not {error['input']!r}"
+
+
+def _flag(name: str, field: FieldInfo, words: str | None, *, hidden: bool) -> Callable[[_F], _F]:
     kind, flag = _bare(field.annotation), _dashed(name)
-    settings: dict[str, Any] = {"default": None, "help": _help(field)}
+    settings: dict[str, Any] = {"cls": Option, "section": _section(field), "default": None, "hidden": hidden}
+    settings["help"] = _help(field, words)
     if kind is bool:
-        return click.option(f"{flag}/--no-{flag[2:]}", name, **settings)
+        return click.option(f"{flag}/--no-{flag[2:]}", *_ALIASES.get(name, []), name, **settings)
     if get_origin(kind) is tuple:
-        return click.option(flag, name, multiple=True, metavar="PATTERN", help=f"{_help(field)} May be repeated.")
+        settings |= {"multiple": True, "metavar": "PATTERN", "help": f"{settings['help']} May be repeated."}
+        return click.option(flag, name, **settings)
     settings["type"] = _click_type(kind, field)
     return click.option(flag, *_ALIASES.get(name, []), name, **settings)
+
+
+def _section(field: FieldInfo) -> str:
+    """Of the help: what comes before the colon of the title, as in Prefect's form."""
+    group, colon, _ = (field.title or "").partition(": ")
+    return group if colon else "How"
 
 
 def _click_type(kind: Any, field: FieldInfo) -> click.ParamType[Any] | type:  # noqa: ANN401 - an annotation
@@ -103,9 +123,16 @@ def _click_type(kind: Any, field: FieldInfo) -> click.ParamType[Any] | type:  # 
         return NumberedChoice([each.value for each in kind])
     if get_origin(kind) is Literal:
         return click.Choice(get_args(kind))
-    if kind is int and "bytes" in (field.description or "").lower():
-        return Size()
+    if written := _written(field):
+        return Quantity(written)
     return kind  # type: ignore[no-any-return] # int, float or str
+
+
+def _written(field: FieldInfo) -> Written | None:
+    """How people write the number in ``field``, if that is special."""
+    kinds = (field.annotation, *get_args(field.annotation))
+    marks = (*field.metadata, *(mark for kind in kinds for mark in getattr(kind, "__metadata__", ())))
+    return next((mark for mark in marks if isinstance(mark, Written)), None)
 
 
 def _bare(annotation: Any) -> Any:  # noqa: ANN401 - an annotation
@@ -117,14 +144,17 @@ def _bare(annotation: Any) -> Any:  # noqa: ANN401 - an annotation
     return annotation
 
 
-def _help(field: FieldInfo) -> str:
-    default = field.default
-    shown = f"  [default: {default:g}]" if isinstance(default, (int, float)) and not isinstance(default, bool) else ""
+def _help(field: FieldInfo, words: str | None) -> str:
+    default, shown = field.default, ""
     if isinstance(default, bool):
-        shown = "  [default: on]" if default else "  [default: off]"
+        shown = "on" if default else "off"
+    elif isinstance(default, (int, float)):
+        shown = exact_span(default).replace(" ", "") if _written(field) is SPAN else f"{default:g}"
     elif isinstance(default, str):
-        shown = f"  [default: {default}]"
-    return f"{field.description}{shown}"
+        shown = default
+    elif _written(field) and field.examples:  # how it is written
+        return f"{words or field.description}  [such as {field.examples[0].replace(' ', '')}]"
+    return f"{words or field.description}{f'  [default: {shown}]' if shown else ''}"
 
 
 def _dashed(name: str) -> str:

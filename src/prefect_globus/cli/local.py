@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import secrets
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -24,6 +25,9 @@ from prefect_globus.transfers.model import Lease
 
 if TYPE_CHECKING:
     from prefect_globus.blocks import CheckpointStore
+
+# The folders that collections are, as far as this process has met them: people know those, and no UUIDs.
+_folders: dict[str, str] = {}
 
 _NAMESPACE = uuid.UUID("0b0c3e0e-6d6b-5a39-9d5c-6b5c9c3f8a10")
 _UUID = re.compile(r"\s*[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}:", re.IGNORECASE)
@@ -80,9 +84,11 @@ class Places(NamedTuple):
         if origin.is_file() and (target.is_dir() or destination.endswith("/")):
             target /= Path(source).name
         _check_target(origin, target)
+        places = cls(Place(origin, "/"), Place(target, "/"))
         if origin.is_file():
-            return cls(Place(origin.parent, f"/{origin.name}"), Place(target.parent, f"/{target.name}"))
-        return cls(Place(origin, "/"), Place(target, "/"))
+            places = cls(Place(origin.parent, f"/{origin.name}"), Place(target.parent, f"/{target.name}"))
+        _meet(places.specs)
+        return places
 
     def make_destination(self) -> None:
         """Make the folder that the destination's collection is.
@@ -101,6 +107,11 @@ class Places(NamedTuple):
         """What to tell the emulator: each folder once."""
         return list(dict.fromkeys((self.source.spec, self.destination.spec)))
 
+    @property
+    def locations(self) -> tuple[Location, Location]:
+        """Both, as Globus would have them."""
+        return self.source.location, self.destination.location
+
 
 def _check_target(origin: Path, target: Path) -> None:
     if target == origin or origin in target.parents:
@@ -115,8 +126,40 @@ def is_local(transfer_id: str) -> bool:
     return _state(transfer_id).exists()
 
 
-def forget(transfer_id: str) -> None:
-    """Delete the emulator's state for a transfer, if there is one."""
+def remember(transfer_id: str, specs: Sequence[str]) -> None:
+    """Keep what the emulator is to serve for a transfer, also when there is nothing left to resume: to verify it."""
+    path = _specs(transfer_id)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.write_text(json.dumps(specs), encoding="utf-8")
+
+
+def remembered(transfer_id: str) -> list[str] | None:
+    """What was to be remembered of a transfer; None when that was nothing."""
+    try:
+        specs: list[str] = json.loads(_specs(transfer_id).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    _meet(specs)
+    return specs
+
+
+def in_words(words: str) -> str:
+    """``words`` with the folders of local transfers in the place of the collections that stand for them."""
+    for collection, folder in _folders.items():
+        words = words.replace(f"{collection}:/", folder)
+    return words
+
+
+def _meet(specs: Sequence[str]) -> None:
+    for spec in specs:
+        collection, _, folder = spec.partition("@")[2].partition("=")
+        _folders[collection] = f"{folder.rstrip('/')}/"
+
+
+def forget(transfer_id: str, *, specs: bool = False) -> None:
+    """Delete the emulator's state for a transfer, if there is one, and if told so the ``specs`` that are remembered."""
+    if specs:
+        _specs(transfer_id).unlink(missing_ok=True)
     state = _state(transfer_id)
     for suffix in ("", "-wal", "-shm", ".lock"):
         state.with_name(state.name + suffix).unlink(missing_ok=True)
@@ -143,10 +186,27 @@ def served(
     state.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     wait_until_free(store, transfer_id, wait)
     # Tasks belong to the client that submitted them, so a transfer needs the same one when it is resumed.
-    client_id, secret = str(uuid.uuid5(_NAMESPACE, transfer_id)), secrets.token_urlsafe(32)
-    login = {"GLOBUS_CLIENT_ID": client_id, "GLOBUS_CLIENT_SECRET": secret}
+    with _served(uuid.uuid5(_NAMESPACE, transfer_id), specs, state, file_delay):
+        yield
+
+
+@contextmanager
+def served_for_a_look(specs: list[str], folder: Path) -> Iterator[None]:
+    """Serve folders to somebody who only looks at them, and log us in there; all that this needs is in ``folder``.
+
+    Raises:
+        EmulatorProcessError: the emulator did not start, with what it said.
+    """
+    with _served(uuid.uuid4(), specs, folder / "globus.db"):
+        yield
+
+
+@contextmanager
+def _served(client: uuid.UUID, specs: list[str], state: Path, file_delay: float = 0.0) -> Iterator[None]:
+    secret = secrets.token_urlsafe(32)
+    login = {"GLOBUS_CLIENT_ID": str(client), "GLOBUS_CLIENT_SECRET": secret}
     with (
-        running_emulator(specs, state=state, file_delay=file_delay, client=(client_id, secret)) as emulator,
+        running_emulator(specs, state=state, file_delay=file_delay, client=(str(client), secret)) as emulator,
         _environment({**emulator.environment(), **login}),
     ):
         yield
@@ -193,6 +253,10 @@ def _is_locked(state: Path) -> bool:
 
 def _state(transfer_id: str) -> Path:
     return user_data_path("prefect-globus") / "local" / f"{check_transfer_id(transfer_id)}.db"
+
+
+def _specs(transfer_id: str) -> Path:
+    return _state(transfer_id).with_name(f"{transfer_id}.json")
 
 
 @contextmanager

@@ -7,68 +7,81 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import click
 
-from prefect_globus.cli.text import size, span
 from prefect_globus.transfers.options import ProgressCallback
+from prefect_globus.transfers.quantities import count, size, span
 
 _LINE_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
 _RATE_SECONDS = 30.0
+_SHARE = 20  # a look takes no more than this part of the time
+
+
+class Phase(NamedTuple):
+    """What a transfer is at: whether its total still grows, whether it waits for a person, and what failed for good."""
+
+    scanning: bool
+    paused: bool
+    dead: int = 0
 
 
 @contextmanager
-def shown_progress(is_scanning: Callable[[], bool], *, quiet: bool, plain: bool) -> Iterator[ProgressCallback | None]:
+def shown_progress(look: Callable[[], Phase], *, quiet: bool, plain: bool) -> Iterator[ProgressCallback | None]:
     """Show progress for as long as the block lasts, through the callback that it gets.
 
     Args:
-        is_scanning: whether the total still grows; asked once a second at most.
+        look: what the transfer is at; asked once a second at most, and in the end.
         quiet: show nothing.
         plain: show lines even at a terminal, because others write there, too.
     """
     if quiet:
         yield None
     elif plain or not sys.stderr.isatty():
-        yield _Lines(_Pace(is_scanning))
+        yield _Lines(_Pace(look))
     else:
-        with _bar(_Pace(is_scanning)) as callback:
+        with _bar(_Pace(look)) as callback:
             yield callback
 
 
 class _Pace:
     """Turns the callback's counts into words, with the rate of the last half minute and the time left at that rate."""
 
-    def __init__(self, is_scanning: Callable[[], bool]) -> None:
-        self._is_scanning = is_scanning
-        self._looked = 0.0
+    def __init__(self, look: Callable[[], Phase]) -> None:
+        self._look = look
+        self._next = 0.0
         self._past: deque[tuple[float, int, int]] = deque()
-        self.scanning = True
+        self.phase = Phase(scanning=True, paused=False)
 
     def words(self, current: int, total: int, moved: int, *, done: bool) -> str:
         """The counts, and what follows from them."""
         moment = time.monotonic()
+        if done or moment >= self._next:
+            self.phase = self._look()
+            looked = time.monotonic()
+            self._next = looked + max(_LOOK_SECONDS, _SHARE * (looked - moment))
         if done:
-            self.scanning = False
-        self._look(moment)
+            self.phase = self.phase._replace(scanning=False, paused=False)
         self._past.append((moment, current, moved))
         while moment - self._past[0][0] > _RATE_SECONDS:
             self._past.popleft()
         then, before, moved_before = self._past[0]
         seconds = moment - then
-        words = [f"{current} of {total}{'+' if self.scanning else ''} items", size(moved)]
+        arrived = current - self.phase.dead
+        words = [f"{arrived:,} of {total:,}{'+' if self.phase.scanning else ''} items", size(moved)]
+        if self.phase.dead:
+            words.append(count(self.phase.dead, "dead letter"))
+        if self.phase.paused:
+            return ", ".join([*words, "paused"])
         if seconds > 0:
             words.append(f"{size(max(0, moved - moved_before) / seconds)}/s")
-        if self.scanning:
+        if self.phase.scanning:
             words.append("still scanning")
         elif before < current < total:
             words.append(f"{span((total - current) * seconds / (current - before))} left")
         return ", ".join(words)
-
-    def _look(self, moment: float) -> None:
-        if self.scanning and moment - self._looked >= _LOOK_SECONDS:
-            self._looked = moment
-            self.scanning = self._is_scanning()
 
 
 class _Lines:
@@ -89,12 +102,13 @@ def _bar(pace: _Pace) -> Iterator[ProgressCallback]:
     from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
     from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
 
-    columns = BarColumn(bar_width=24), TextColumn("{task.description}")
+    # rich's own green is grey in a terminal of 16 colors, as is the bar that is still empty
+    columns = BarColumn(bar_width=24, finished_style="green"), TextColumn("{task.description}")
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("starting", total=None)
 
         def show(current: int, total: int, moved: int, done: bool) -> None:
             words = pace.words(current, total, moved, done=done)
-            progress.update(task, completed=current, total=None if pace.scanning else total, description=words)
+            progress.update(task, completed=current, total=None if pace.phase.scanning else total, description=words)
 
         yield show

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import IO
 
 import click
 
+from prefect_globus.cli.supervised import Supervised
+
 _START_SECONDS = 180.0
-_STOP_SECONDS = 8.0
 _FLUSH_SECONDS = 3.0
 _LOOK_SECONDS = 0.1
-_HOST = "127.0.0.1"
+HOST = "127.0.0.1"
 _OPTIONS = ("--no-ui", "--no-scheduler", "--no-late-runs")
-_ENVIRONMENT = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+_QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 
 
 class ServerError(click.ClickException):
@@ -45,7 +46,8 @@ def prefect_api(*, quiet: bool) -> Iterator[Callable[[], None]]:
     if not quiet:
         click.echo("Starting a Prefect server for this run; PREFECT_API_URL would name another.", err=True)
     with ExitStack() as stack:
-        server = _Server()
+        output = stack.enter_context(tempfile.TemporaryFile())
+        server = Server(_free_port(), output, _OPTIONS, os.environ)
         stack.callback(server.stop)
         stack.callback(_flush)
 
@@ -56,22 +58,23 @@ def prefect_api(*, quiet: bool) -> Iterator[Callable[[], None]]:
         yield ready
 
 
-class _Server:
-    """`prefect server start` in a session of its own, so that Ctrl-C in a terminal is for us only."""
+class Server(Supervised):
+    """`prefect server start`.
 
-    def __init__(self) -> None:
-        port = _free_port()
-        self.url = f"http://{_HOST}:{port}/api"
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the server
-        command = [sys.executable, "-m", "prefect", "server", "start", "--host", _HOST, "--port", str(port), *_OPTIONS]
-        self._process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "prefect_globus.cli._supervise", "--", *command],
-            stdin=subprocess.PIPE,
-            stdout=self._output,
-            stderr=self._output,
-            env={**os.environ, **_ENVIRONMENT},
-            start_new_session=True,
-        )
+    Args:
+        port: where.
+        output: takes what it says.
+        options: of its command line.
+        environment: all of it.
+
+    Attributes:
+        url: of its API.
+    """
+
+    def __init__(self, port: int, output: IO[bytes], options: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.url = f"http://{HOST}:{port}/api"
+        command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port), *options]
+        super().__init__(command, output, {**environment, **_QUIET})
 
     def wait_until_answering(self) -> None:
         """Return when the server answers.
@@ -81,25 +84,9 @@ class _Server:
         """
         give_up = time.monotonic() + _START_SECONDS
         while not _is_healthy(self.url):
-            if self._process.poll() is not None or time.monotonic() > give_up:
-                raise ServerError(f"The Prefect server did not start: {self._last_words()}")
+            if self.has_ended or time.monotonic() > give_up:
+                raise ServerError(f"The Prefect server did not start: {self.last_words()}")
             time.sleep(_LOOK_SECONDS)
-
-    def stop(self) -> None:
-        """End the server, as the end of our process would."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        try:
-            self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, 9)
-            self._process.wait()
-        self._output.close()
-
-    def _last_words(self) -> str:
-        self._output.seek(0)
-        lines = self._output.read().decode(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
 
 
 def _use(url: str) -> None:
@@ -107,6 +94,7 @@ def _use(url: str) -> None:
 
     # Prefect's own threads see only the global settings, which temporary_settings would not change.
     os.environ["PREFECT_API_URL"] = url
+    os.environ["PREFECT_GLOBUS_OWN_SERVER"] = "true"  # nobody can see what it shows, and soon it is gone
     refresh_global_settings_context()
 
 
@@ -129,5 +117,5 @@ def _is_healthy(url: str) -> bool:
 
 def _free_port() -> int:
     with socket.socket() as probe:
-        probe.bind((_HOST, 0))
+        probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

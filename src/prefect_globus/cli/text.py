@@ -3,51 +3,100 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from prefect_globus.transfers.model import Lease
+from prefect_globus.cli.colors import of_status
+from prefect_globus.cli.local import in_words
+from prefect_globus.cli.terminal import elided, wrapped
+from prefect_globus.transfers.batches import Attempt
+from prefect_globus.transfers.markdown import printable
+from prefect_globus.transfers.model import Lease, PausedBy
+from prefect_globus.transfers.quantities import count, size, span
 from prefect_globus.transfers.records import now
-from prefect_globus.transfers.result import TransferResult
+from prefect_globus.transfers.reports import BatchHistory, ItemReport
+from prefect_globus.transfers.result import TASK_LINK, TransferResult
+from prefect_globus.transfers.states import BatchStatus, TransferStatus
+from prefect_globus.transfers.telling.story import duration
 
-_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-_STEP = 1024
-_ROW = "{:<29} {:<12} {:>16} {:>10} {:>8}"
-_ID_WIDTH = 29
-_SPANS = ((86_400, "d"), (3_600, "h"), (60, "min"))
-
-
-def size(count: float) -> str:
-    """A number of bytes, such as ``1.5 GiB``."""
-    if count < _STEP:
-        return f"{count:.0f} B"
-    for unit in _UNITS:
-        count /= _STEP
-        if count < _STEP or unit == _UNITS[-1]:
-            break
-    return f"{count:.1f} {unit}"
+_HEADINGS = ("ID", "STATUS", "ITEMS", "BYTES", "CHANGED")
+_GAP = "  "
+_LEAST_ID = 12
 
 
-def span(seconds: float) -> str:
-    """A stretch of time, such as ``3 min``; in its largest unit only."""
-    for length, unit in _SPANS:
-        if seconds >= length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
+def delivered(result: TransferResult) -> str:
+    """How much of a transfer is there."""
+    return f"{result.items_transferred:,} of {count(result.items_total, 'item')} transferred"
 
 
-def count(number: int, what: str) -> str:
-    """A number of things, such as ``1 batch`` or ``2 batches``."""
-    plural = f"{what}es" if what.endswith("ch") else f"{what}s"
-    return f"{number} {what if number == 1 else plural}"
+def standing(result: TransferResult) -> str:
+    """Where a transfer stands, in a line."""
+    return f"{result.id} is {of_status(result.status)}: {delivered(result)}"
 
 
-def summary(result: TransferResult, seconds: float | None) -> str:
-    """How a run ended, in a few lines; ``seconds`` is how long it took, or None when there was nothing left to do."""
-    took = ", as it was already" if seconds is None else f" in {seconds:.1f} s"
-    items = f"{result.items_transferred} of {count(result.items_total, 'item')} transferred"
-    batches = f"{result.batches_done} of {count(result.batches_total, 'batch')} done"
+def watched(result: TransferResult) -> str:
+    """The same while it changes."""
+    others = f", {_others(result)}" if _others(result) else ""
+    return f"{_moment(now())}  {standing(result)}, {size(result.bytes_transferred)}{others}"
+
+
+def item_line(item: ItemReport, width: int | None) -> str:
+    """One item, its outcome first; a name that is no text, or more than a line, is shown with escapes."""
+    reason = f"  {item.code}" if item.code else ""
+    start = f"{item.outcome.name:<11}  {size(item.size):>10}  "
+    room = None if width is None else width - len(start) - len(reason)
+    return f"{start}{elided(printable(item.path), room)}{reason}"
+
+
+def history_lines(batch: BatchHistory, status: TransferStatus, width: int | None) -> Iterator[str]:
+    """A batch, its attempts and what was noted of its items; ``status`` is that of the transfer."""
+    for line in _history(batch, status):
+        yield wrapped(line, 4 if line.startswith(" ") else 2, width)
+
+
+def _history(batch: BatchHistory, status: TransferStatus) -> Iterator[str]:
+    first, last = printable(batch.first_path), printable(batch.last_path)
+    cut_off = status is TransferStatus.CANCELED and batch.status in (BatchStatus.PENDING, BatchStatus.ACTIVE)
+    stands = "not done" if cut_off else batch.status  # as nothing will ever be done about it
+    yield f"Batch {batch.number}, {stands}: {count(batch.items, 'item')}, {first} to {last}"
+    for attempt in batch.attempts:
+        yield f"  {_moment(attempt.intended_at)}  {', '.join(_of_attempt(attempt))}"
+    for fault in batch.faults:
+        by = f", by attempt {fault.attempt}" if fault.attempt else ""
+        yield f"  {_moment(fault.at)}  {fault.outcome.name} {fault.code}{by}: {printable(fault.path)}"
+
+
+def _of_attempt(attempt: Attempt) -> Iterator[str]:
+    yield f"attempt {attempt.number} {attempt.status}"
+    if attempt.error and attempt.error != attempt.status:
+        yield attempt.error
+    if attempt.ended_at is not None:
+        yield f"after {span((attempt.ended_at - attempt.intended_at).total_seconds())}"
+    if attempt.span is not None:
+        yield f"positions {attempt.span[0]} to {attempt.span[1] - 1}"
+    yield f"{count(attempt.files_transferred, 'file')}, {size(attempt.bytes_transferred)}"
+    if attempt.faults:
+        codes = ", ".join(f"{name} {times}" for name, times in attempt.codes.items())
+        yield count(attempt.faults, "fault") + (f" ({codes})" if codes else "")
+    if attempt.adopted:
+        yield "found at Globus"
+    yield f"task {attempt.task_id}" if attempt.task_id else f"submission {attempt.submission_id}"
+
+
+def _moment(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment is not None else f"{'at some time':<19}"
+
+
+def summary(result: TransferResult, *, was_done: bool) -> str:
+    """How a run ended, in a few lines, with how long the transfer has taken from its creation, as its report has it.
+
+    It ``was_done`` when there was nothing left to do.
+    """
+    seconds = max(result.updated_at - result.created_at, timedelta()).total_seconds()
+    took = ", as it was already" if was_done else f" in {duration(seconds)}"
+    items = delivered(result)
+    batches = f"{result.batches_done:,} of {count(result.batches_total, 'batch')} done"
     lines = [
-        f"{result.id} is {result.status}: {items}, {size(result.bytes_transferred)}{took}",
+        f"{result.id} is {of_status(result.status)}: {items}, {size(result.bytes_transferred)}{took}",
         f"  {batches} by {count(len(result.tasks), 'Globus task')}",
     ]
     if others := _others(result):
@@ -55,51 +104,76 @@ def summary(result: TransferResult, seconds: float | None) -> str:
     return "\n".join(lines)
 
 
-def block(result: TransferResult, lease: Lease | None) -> str:
-    """Where one transfer stands, a line for each fact."""
+def block(result: TransferResult, lease: Lease | None, *, has_links: bool, width: int | None) -> str:
+    """Where one transfer stands, a line for each fact, with links to what runs at Globus if it ``has_links``."""
     scanned = "" if result.scan_complete else " so far; the scan goes on"
     facts = {
         "Transfer": result.id,
-        "Status": str(result.status),
-        "Source": str(result.source),
-        "Destination": str(result.destination),
+        "Status": of_status(result.status),
+        "Source": in_words(str(result.source)),
+        "Destination": in_words(str(result.destination)),
         "Label": result.label,
-        "Items": f"{result.items_transferred} of {result.items_total} transferred{scanned}",
+        "Items": f"{result.items_transferred:,} of {result.items_total:,} transferred{scanned}",
         "": _others(result),
         "Bytes": f"{size(result.bytes_transferred)} of {size(result.bytes_total)}",
-        "Batches": f"{result.batches_done} of {result.batches_total} done",
-        "Globus tasks": f"{len(result.tasks)}, {len(result.current_tasks)} running",
-        "Driven by": lease and lease.holder.description,
-        "Error": result.error,
+        "Batches": f"{result.batches_done:,} of {result.batches_total:,} done",
+        "Globus tasks": f"{len(result.tasks):,}, {len(result.current_tasks)} running",
+        "Driven by": lease.holder.description if lease is not None else _nobody(result),
+        "Paused" if result.status is TransferStatus.PAUSED else "Error": result.error and in_words(result.error),
+        "Next": _next(result),
         "Created": f"{result.created_at:%Y-%m-%d %H:%M:%S} UTC",
         "Updated": f"{result.updated_at:%Y-%m-%d %H:%M:%S} UTC",
     }
-    return "\n".join(f"{name + ':' if name else '':<14}{value}" for name, value in facts.items() if value)
+    lines = [wrapped(f"{name + ':' if name else '':<14}{value}", 14, width) for name, value in facts.items() if value]
+    if has_links:
+        lines += [f"{'':<14}{TASK_LINK.format(task_id=task_id)}" for task_id in result.current_tasks]
+    return "\n".join(lines)
 
 
-def table(results: Iterable[TransferResult]) -> Iterator[str]:
-    """One line for each transfer, in 80 columns."""
-    yield _ROW.format("ID", "STATUS", "ITEMS", "BYTES", "CHANGED").rstrip()
+def _nobody(result: TransferResult) -> str | None:
+    """What to do about a transfer that should be driven and is not; None for one that has nothing to do."""
+    at_work = (TransferStatus.CREATED, TransferStatus.SCANNING, TransferStatus.TRANSFERRING)
+    return f"nobody; resume it with: prefect-globus resume {result.id}" if result.status in at_work else None
+
+
+def table(results: Iterable[TransferResult], width: int | None) -> Iterator[str]:
+    """One line for each transfer; ids give way where the terminal has no room for them."""
     moment = now()
-    for each in results:
-        items = f"{each.items_total - each.items_remaining - each.items_failed}/{each.items_total}"
-        age = span(max(moment - each.updated_at, timedelta()).total_seconds())
-        yield _ROW.format(_elided(each.id), each.status, items, size(each.bytes_transferred), age)
+    rows = [(each.status, _cells(each, moment)) for each in results]
+    columns = list(zip(_HEADINGS, *(cells for _, cells in rows), strict=True))
+    ids, statuses, *others = (max(map(len, column)) for column in columns)
+    if width is not None:
+        ids = max(_LEAST_ID, min(ids, width - statuses - sum(others) - len(_GAP) * len(columns[1:])))
+    for status, (name, word, *counts) in [(None, _HEADINGS), *rows]:
+        of_column = [f"{cell:>{room}}" for cell, room in zip(counts, others, strict=True)]
+        shown = f"{word:<{statuses}}" if status is None else of_status(status, statuses)
+        yield _GAP.join([f"{elided(name, ids):<{ids}}", shown, *of_column])
 
 
-def _elided(name: str) -> str:
-    """A long id without its middle: its beginning and its end tell ids apart."""
-    if len(name) <= _ID_WIDTH:
-        return name
-    half = (_ID_WIDTH - 1) // 2
-    return f"{name[:half]}…{name[-half:]}"
+def _next(result: TransferResult) -> str | None:
+    """What a person may do about a transfer that does not go on by itself."""
+    resume = f"prefect-globus resume {result.id}"
+    if result.status is TransferStatus.FAILED:
+        return f"prefect-globus report {result.id}, to see why; {resume}, to try again"
+    asked_for = result.status is TransferStatus.PAUSED and result.paused_by is PausedBy.REQUEST
+    return resume if asked_for else None
+
+
+def _cells(result: TransferResult, moment: datetime) -> tuple[str, ...]:
+    accounted = result.items_total - result.items_remaining - result.items_failed
+    age = f"{span(max(moment - result.updated_at, timedelta()).total_seconds())} ago"
+    items = f"{accounted:,}/{result.items_total:,}"
+    return result.id, str(result.status), items, size(result.bytes_transferred), age
 
 
 def _others(result: TransferResult) -> str:
     counts = {
         "unchanged": result.items_unchanged,
         "skipped": result.items_skipped,
-        "failed": result.items_failed,
+        "dead letter" + "s" * (result.items_failed != 1): result.items_failed,
         "remaining": result.items_remaining,
+        "changed after the scan": result.items_changed,
+        f"gone from the source since {result.since}": result.items_deleted,
+        "deleted when all was there": result.items_removed,
     }
-    return ", ".join(f"{number} {what}" for what, number in counts.items() if number)
+    return ", ".join(f"{number:,} {what}" for what, number in counts.items() if number)
