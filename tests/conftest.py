@@ -6,7 +6,6 @@ import importlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,22 +15,66 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import settings
 
+from support.ports import free_port
+
+# a shell that runs the tests in the background has them ignore it, and so would every process that they start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ |= {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
+    # a flow run that finds no place in its deployment looks again soon, rather than after half a minute
+    "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "2",
+    # on SQLite it locks the database for a minute when several runs are late at once
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
     # the log of this process would be sent when its server is gone already
     "PREFECT_LOGGING_TO_API_ENABLED": "false",
 }
 for name in [name for name in os.environ if name.startswith(("GLOBUS_", "PREFECT_GLOBUS_", "PREFECT_API_"))]:
     del os.environ[name]
+settings.register_profile("unhurried", deadline=None)  # a busy machine takes its time
+settings.load_profile("unhurried")
+_LONG = {
+    *("browser", "crashes", "docs", "machine"),
+    *("test_docs.py", "test_leases.py", "test_resume.py", "test_several_machines.py", "test_terminal.py"),
+}
+_PICTURES = Path("build/screenshots")  # see support/browser.py
 # one home for the whole session, before anything imports Prefect: it reads its settings at import
 _HOME = Path(tempfile.mkdtemp(prefix="prefect-globus-tests-"))
 os.environ |= {"HOME": str(_HOME), "XDG_DATA_HOME": str(_HOME / "data"), "PREFECT_HOME": str(_HOME / "prefect")}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_heartbeats() -> Iterator[None]:
+    """Have the flow runs of this process end at once: the thread that tells Prefect that they live sleeps a second."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings  # noqa: PLC0415 - see above
+
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """Leave the environment as it was: a command that is called here sets it for a process of its own."""
+    with patch.dict(os.environ):
+        yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files whose few tests last for minutes, so that no process has to wait for another in the end."""
+    items.sort(key=lambda item: not _LONG.intersection(item.path.parts))  # each file stays together
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say where the tests of Prefect's UI have left what they saw."""
+    if _PICTURES.is_dir():
+        terminalreporter.write_line(f"Pictures of Prefect's UI are in {_PICTURES}")
 
 
 def pytest_unconfigure() -> None:
@@ -39,25 +82,18 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_HOME, ignore_errors=True)
 
 
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @contextmanager
 def prefect_server_at(home: Path) -> Iterator[str]:
     """A real Prefect server; its API's URL."""
     port = free_port()
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    environment = {**os.environ, "PREFECT_HOME": str(home)}
+    url = f"http://127.0.0.1:{port}/api"
+    # the UI would ask another server, that of Prefect's usual port
+    environment = {**os.environ, "PREFECT_HOME": str(home), "PREFECT_UI_API_URL": url}
     environment.pop("PREFECT_API_URL", None)
     home.mkdir(parents=True, exist_ok=True)
     with (home / "server.log").open("wb") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    url = f"http://127.0.0.1:{port}/api"
     try:
         _wait_until_healthy(url, server, home / "server.log")
         yield url
@@ -71,7 +107,7 @@ def prefect_server_at(home: Path) -> Iterator[str]:
 
 
 def _wait_until_healthy(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(600):
+    for _ in range(1500):
         try:
             with urllib.request.urlopen(f"{url}/health", timeout=5):
                 return

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
 import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs
 
 import globus_sdk
 import pytest
@@ -23,76 +17,7 @@ from pydantic import SecretStr, ValidationError
 
 from prefect_globus.blocks import GlobusCredentials, authorizers
 from prefect_globus.transfers.errors import InvalidInputError, MissingCredentialsError
-
-SECRET = "hunter2-secret"
-TRANSFER, TIMERS = "transfer.api.globus.org", "524230d7-ea86-4a52-8312-86065a9e0417"
-
-
-class TokenServer(ThreadingHTTPServer):
-    """Auth and one page of Transfer: each login gives a token, which is good until it is revoked."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.logins: list[dict[str, str]] = []
-        self.good: set[str] = set()
-        self.lifetime = 3600
-        self.pause = 0.0
-        self.lock = threading.Lock()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: TokenServer
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        form = {name: values[0] for name, values in parse_qs(body).items()}
-        scheme, _, encoded = self.headers.get("Authorization", "").partition(" ")
-        who = base64.b64decode(encoded).decode() if scheme == "Basic" else form.get("client_id", "")
-        time.sleep(self.server.pause)
-        if who not in (f"client:{SECRET}", "native"):
-            self._answer(401, {"error": "invalid_client"})
-            return
-        server = TIMERS if "timer" in form.get("scope", "") else TRANSFER
-        with self.server.lock:
-            token = f"token-{len(self.server.logins)}-{server}"
-            self.server.logins.append({**form, "who": who})
-            self.server.good.add(token)
-        self._answer(
-            200,
-            {
-                "access_token": token,
-                "resource_server": server,
-                "scope": form.get("scope", ""),
-                "expires_in": self.server.lifetime,
-                "token_type": "Bearer",
-                "other_tokens": [],
-            },
-        )
-
-    def do_GET(self) -> None:
-        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        if token in self.server.good:
-            self._answer(200, {"token": token})
-        else:
-            self._answer(401, {"code": "AuthenticationFailed", "message": "no", "request_id": "x"})
-
-    def _answer(self, status: int, document: dict[str, Any]) -> None:
-        body = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        pass
+from support.token_server import SECRET, TIMERS, TRANSFER, TokenServer
 
 
 @pytest.fixture
@@ -179,6 +104,18 @@ def test_nothing_at_all_says_what_to_do(present: dict[str, str], monkeypatch: py
     ):
         with pytest.raises(MissingCredentialsError, match="Set GLOBUS_CLIENT_ID and GLOBUS_CLIENT_SECRET"):
             call()
+
+
+@pytest.mark.parametrize(("client", "secret", "named"), [("i d", "s", "CLIENT_ID"), ("id", "s s", "CLIENT_SECRET")])
+def test_a_variable_that_is_no_credential_is_named_and_not_shown(
+    client: str, secret: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLOBUS_CLIENT_ID", client)
+    monkeypatch.setenv("GLOBUS_CLIENT_SECRET", secret)
+    with pytest.raises(InvalidInputError, match=f"^GLOBUS_{named} cannot be used: it has spaces") as raised:
+        GlobusCredentials.from_environment()
+    assert client not in str(raised.value)
+    assert secret not in str(raised.value).split()
 
 
 @pytest.mark.parametrize(
@@ -306,6 +243,7 @@ def test_secrets_never_show(server: TokenServer, caplog: pytest.LogCaptureFixtur
         "client_secret",
         "access_token",
         "refresh_token",
+        "timers_refresh_token",
     }
 
 
@@ -328,3 +266,54 @@ def test_the_emulator_lets_its_client_in_and_nobody_else(tmp_path: Path, monkeyp
         with wrong.get_transfer_client() as client, pytest.raises(globus_sdk.AuthAPIError):
             client.operation_ls(collection, path="/")
         process.communicate()
+
+
+def test_an_account_is_the_same_for_the_same_login_and_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However it is configured; another login, or another service, is another account."""
+    monkeypatch.setenv("GLOBUS_CLIENT_ID", "some-client")
+    monkeypatch.setenv("GLOBUS_CLIENT_SECRET", SECRET)
+    here = {"transfer_url": "http://localhost:1"}
+    accounts = [
+        GlobusCredentials(client_id="some-client", client_secret=SecretStr(SECRET), **here).account,
+        GlobusCredentials(client_id="some-client", client_secret=SecretStr("renewed"), **here).account,
+        GlobusCredentials(**here).account,
+        GlobusCredentials(transfer_url="http://LOCALHOST:1/").account,
+    ]
+    others = [
+        GlobusCredentials().account,
+        GlobusCredentials(access_token=SecretStr(SECRET), **here).account,
+        GlobusCredentials(client_id="native", refresh_token=SecretStr(SECRET + "1"), **here).account,
+        GlobusCredentials(client_id="native", refresh_token=SecretStr(SECRET + "2"), **here).account,
+    ]
+    assert len(set(accounts)) == 1
+    assert len({*accounts, *others}) == 1 + len(others)
+    assert all(re.fullmatch(r"[0-9a-f]{12}", account) for account in [*accounts, *others])
+    monkeypatch.delenv("GLOBUS_CLIENT_ID")
+    with pytest.raises(MissingCredentialsError):
+        _ = GlobusCredentials(**here).account
+
+
+@pytest.mark.parametrize(
+    ("transfer_url", "given", "pace"),
+    [
+        (None, None, 20),
+        ("https://transfer.api.globus.org/", None, 20),
+        ("https://transfer.api.globus.org/", 5, 5),
+        ("http://127.0.0.1:8911", None, None),
+        ("https://globus.org.example.com", None, None),
+        ("http://127.0.0.1:8911", 5, 5),
+    ],
+)
+def test_the_pace_is_that_of_globus_where_globus_serves(
+    transfer_url: str | None, given: int | None, pace: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is no service of Globus' is asked as fast as it answers, unless it is said otherwise."""
+    monkeypatch.delenv("GLOBUS_SDK_SERVICE_URL_TRANSFER", raising=False)
+    assert GlobusCredentials(transfer_url=transfer_url, requests_per_second=given).pace == pace
+
+
+@pytest.mark.parametrize("limits", [{"max_tasks": 0}, {"max_tasks": 101}, {"requests_per_second": 0}])
+def test_limits_that_would_stop_everything_are_refused(limits: dict[str, int]) -> None:
+    """When the block is made."""
+    with pytest.raises(ValidationError):
+        GlobusCredentials(**limits)  # type: ignore[arg-type]

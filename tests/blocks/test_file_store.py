@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from prefect_globus.blocks import FileCheckpointStore
+from prefect_globus.transfers.batches import Batch
 from prefect_globus.transfers.errors import CorruptCheckpointError, StoreSchemaTooNewError, StoreUnavailableError
 from prefect_globus.transfers.items import Item
-from prefect_globus.transfers.model import Batch, Holder, Lease, Request, Transfer
+from prefect_globus.transfers.model import Holder, Lease, Request, Transfer
 from prefect_globus.transfers.states import TransferStatus
 
 UUID_1 = "11111111-1111-1111-1111-111111111111"
@@ -87,6 +88,16 @@ def test_damage_is_corrupt_and_names_the_file(store: FileCheckpointStore, name: 
         read_all(store)
 
 
+def test_a_damaged_transfer_hides_no_other(store: FileCheckpointStore) -> None:
+    with_a_batch(store)
+    store.create_transfer(store.load_transfer("t").evolve(id="good", batches=0))
+    (store.basepath / "transfers/t/transfer.json").write_bytes(b"")
+    listed = store.list_transfers()
+    assert next(listed).id == "good"
+    with pytest.raises(CorruptCheckpointError, match=r"t/transfer\.json"):
+        next(listed)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_newer_format_is_refused(store: FileCheckpointStore, name: str) -> None:
     with_a_batch(store)
@@ -146,7 +157,8 @@ def test_a_writer_killed_between_any_two_writes_leaves_a_readable_store(store: F
         import sys
         from prefect_globus.blocks import FileCheckpointStore
         from prefect_globus.transfers.items import Item
-        from prefect_globus.transfers.model import Batch, Holder
+        from prefect_globus.transfers.batches import Batch
+        from prefect_globus.transfers.model import Holder
         from prefect_globus.transfers.states import TransferStatus
         store = FileCheckpointStore(basepath=sys.argv[1])
         lease = store.acquire_lease("t", Holder(description="me"), 600)

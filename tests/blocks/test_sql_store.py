@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import multiprocessing
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import zlib
 from pathlib import Path
 
 import pytest
@@ -18,17 +20,19 @@ from prefect_sqlalchemy import ConnectionComponents, SqlAlchemyConnector, SyncDr
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import MetaData, create_engine, inspect, select
 
-from prefect_globus.blocks import SqlCheckpointStore, sql_engine
+from prefect_globus.blocks import SqlCheckpointStore, sql_engine, sql_schema
 from prefect_globus.blocks.sql_engine import DATABASE_URL_VARIABLE, dispose_engines, engine_for
 from prefect_globus.blocks.sql_schema import TRANSFERS, UtcTime
+from prefect_globus.transfers.batches import Batch
 from prefect_globus.transfers.errors import (
     CorruptCheckpointError,
     InvalidInputError,
     StoreSchemaTooNewError,
     StoreUnavailableError,
 )
-from prefect_globus.transfers.items import Item
-from prefect_globus.transfers.model import Batch, Holder, Transfer
+from prefect_globus.transfers.items import Item, ItemType, Outcome, encode_manifest
+from prefect_globus.transfers.model import Holder, Transfer
+from prefect_globus.transfers.records import now
 from prefect_globus.transfers.states import TransferStatus
 
 UUID_1 = "11111111-1111-1111-1111-111111111111"
@@ -190,8 +194,6 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_failed_migration_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from prefect_globus.blocks import sql_schema  # noqa: PLC0415
-
     def fails(_connection: object) -> None:
         raise RuntimeError("power cut")
 
@@ -230,6 +232,19 @@ def test_damage_is_corrupt(tmp_path: Path, change: str, read: str) -> None:
     arguments = ("t", 1) if read in ("load_manifest", "load_batch") else ("t",)
     with pytest.raises(CorruptCheckpointError, match="'t'"):
         getattr(store, read)(*arguments)
+
+
+def test_a_damaged_transfer_hides_no_other(tmp_path: Path) -> None:
+    store = sqlite_store(tmp_path / "x.db")
+    for name in ("old", "t", "new"):
+        store.create_transfer(transfer(name).evolve(created_at=now()))
+    with sqlite3.connect(tmp_path / "x.db") as connection:
+        connection.execute("UPDATE prefect_globus_transfers SET record = '{' WHERE id = 't'")
+    connection.close()
+    listed = store.list_transfers()
+    assert [next(listed).id, next(listed).id] == ["new", "old"]
+    with pytest.raises(CorruptCheckpointError, match="'t'"):
+        next(listed)
 
 
 def test_a_damaged_file_is_corrupt(tmp_path: Path) -> None:
@@ -291,6 +306,61 @@ def test_the_migrations_make_the_tables_that_the_code_knows(
         assert key == [column.name for column in table.primary_key]
 
 
+VERSION_1 = """
+INSERT INTO prefect_globus_transfers (id, status, batches, created_at, updated_at, record, lease_token) VALUES (
+    't', 'FAILED', 1, '2026-11-22T12:00:00.000000+00:00', '2026-11-22T12:00:01.000000+00:00', '{
+        "source": "11111111-1111-1111-1111-111111111111:/a", "destination": "11111111-1111-1111-1111-111111111111:/b",
+        "options": {"label": "old", "max_concurrency": 6, "lease_seconds": 90.0, "max_lock_wait": 0.0},
+        "source_is_file": false, "cursor": "b", "scan_complete": true, "filtered": false, "error": "1 item failed"
+    }', 3
+);
+INSERT INTO prefect_globus_batches VALUES (
+    't', 1, 2, 2, x'61', x'62', 'PARTIAL', {outcomes}, 1, 0, 0, 1, 0, 1, {manifest}
+);
+INSERT INTO prefect_globus_attempts VALUES (
+    't', 1, 1, '00000000-0000-0000-0000-000000000007', '00000000-0000-0000-0000-000000000008', 'SUCCEEDED', '{
+        "deadline": null, "intended_at": "2026-11-22T12:00:00Z", "submitted_at": "2026-11-22T12:00:00Z",
+        "ended_at": "2026-11-22T12:00:01Z", "files_transferred": 1, "bytes_transferred": 1, "faults": 0, "error": null
+    }'
+);
+INSERT INTO prefect_globus_item_faults VALUES ('t', 1, 0, x'62', 4, 'INVALID_SYMLINK', 0);
+"""
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_database_of_version_1_is_brought_up_to_date_and_goes_on(
+    database: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/x.db" if database == "sqlite" else request.getfixturevalue("postgresql_url")
+    store = SqlCheckpointStore(url=SecretStr(url))
+    with monkeypatch.context() as older:
+        older.setattr(sql_schema, "MIGRATIONS", sql_schema.MIGRATIONS[:1])
+        engine = engine_for(store._url())  # as version 1 has made it
+        items = [Item("a", 1, 2), Item("b", 1, 2, ItemType.INVALID_SYMLINK)]
+        blob = "'\\x{}'" if database == "postgresql" else "x'{}'"
+        values = {
+            "{outcomes}": blob.format(zlib.compress(bytes([Outcome.TRANSFERRED, Outcome.DEAD])).hex()),
+            "{manifest}": blob.format(encode_manifest(items).hex()),
+            "x'61'": blob.format("61"),
+            "x'62'": blob.format("62"),
+        }
+        with engine.begin() as connection:
+            script = functools.reduce(lambda text, pair: text.replace(*pair), values.items(), VERSION_1)
+            for statement in script.split(";\n")[:-1]:
+                connection.exec_driver_sql(statement)
+    dispose_engines()
+    stored, batch = store.load_transfer("t"), store.load_batch("t", 1)
+    assert (stored.options.label, stored.options.lock_stale_after) == ("old", 90.0)
+    assert (stored.paused_by, stored.credentials) == (None, None)
+    assert [fault.at for fault in batch.faults] == [None]
+    assert (batch.attempts[0].span, batch.attempts[0].codes) == (None, {})
+    lease = store.acquire_lease("t", Holder(description="me"), 60)
+    batch = batch.redrive(items)
+    store.save_batch(lease, batch)
+    assert store.load_batch("t", 1) == batch
+    assert [fault.at is None for fault in batch.faults] == [True, False]
+
+
 def test_times_come_back_in_utc(tmp_path: Path) -> None:
     store = sqlite_store(tmp_path / "x.db")
     made = transfer()
@@ -348,7 +418,8 @@ def test_a_writer_killed_between_any_two_writes_leaves_a_readable_store(tmp_path
         from pydantic import SecretStr
         from prefect_globus.blocks import SqlCheckpointStore
         from prefect_globus.transfers.items import Item
-        from prefect_globus.transfers.model import Batch, Holder
+        from prefect_globus.transfers.batches import Batch
+        from prefect_globus.transfers.model import Holder
         from prefect_globus.transfers.states import TransferStatus
         store = SqlCheckpointStore(url=SecretStr(sys.argv[1]))
         lease = store.acquire_lease("t", Holder(description="me"), 600)

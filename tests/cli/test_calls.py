@@ -9,21 +9,22 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
-import click
 import pytest
 from shells import call, children, is_alive, wait_until
 
 from prefect_globus.blocks import SqlCheckpointStore
 from prefect_globus.cli import local
-from prefect_globus.cli.flags import FIELDS, Size
+from prefect_globus.cli.flags import FIELDS
 from prefect_globus.cli.local import Places
 from prefect_globus.cli.main import cli
 from prefect_globus.tasks.processes import this_holder
+from prefect_globus.transfers.batches import Batch
 from prefect_globus.transfers.errors import InvalidInputError
 from prefect_globus.transfers.items import Item
 from prefect_globus.transfers.location import Location
-from prefect_globus.transfers.model import Batch, Transfer
+from prefect_globus.transfers.model import Transfer
 from prefect_globus.transfers.options import TransferOptions
+from prefect_globus.transfers.records import now
 
 UUID = "16d793ac-4d4a-5def-8fdb-bf474230a0d0"
 COMMANDS = ["transfer", "resume", "status", "list", "cancel", "delete", "emulator", "emulator serve"]
@@ -52,20 +53,29 @@ def test_status_is_a_block_of_facts(store: SqlCheckpointStore) -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_list_fits_80_columns() -> None:
+def test_a_list_is_whole_in_a_pipe_and_of_those_that_are_wanted() -> None:
     long = "x" * 128
-    SqlCheckpointStore().create_transfer(SqlCheckpointStore().load_transfer("nightly").evolve(id=long))
-    said = call("list")
-    assert len(said.out.splitlines()) == 3
-    assert max(map(len, said.out.splitlines())) <= 80
+    store = SqlCheckpointStore()
+    store.create_transfer(store.load_transfer("nightly").evolve(id=long, created_at=now()))
+    assert [line.split()[0] for line in call("list").out.splitlines()] == ["ID", long, "nightly"]
     assert {each["id"] for each in json.loads(call("list", "--json").out)} == {"nightly", long}
+    assert [each["id"] for each in json.loads(call("list", "--json", "--limit", "1").out)] == [long]
+    assert call("list", "--status", "completed") == (0, "", "There are no such transfers.\n")
+    assert len(call("list", "--status", "created", "--status", "failed").out.splitlines()) == 3
 
 
 @pytest.mark.usefixtures("here")
 def test_there_may_be_none() -> None:
-    assert call("list") == (0, "There are no transfers.\n", "")
+    """Which is no result: it is said to people, once there is a database to look at."""
+    none = "There are no transfers.\n"
+    assert (
+        call("list").err
+        == f"There is no database {Path.cwd() / 'checkpoints.db'} yet, which PREFECT_GLOBUS_DATABASE_URL names.\n{none}"
+    )
+    assert call("list") == (0, "", none)
+    assert call("list", "--quiet") == (0, "", "")
     assert call("list", "--json") == (0, "[]\n", "")
-    assert call("resume", "--dry-run") == (0, "There is nothing to resume.\n", "")
+    assert call("resume", "--dry-run") == (0, "", "There is nothing to resume.\n")
 
 
 @pytest.mark.usefixtures("store")
@@ -73,7 +83,7 @@ def test_delete_forgets_the_transfer_and_the_state_of_its_emulator() -> None:
     state = local._state("nightly")
     state.parent.mkdir(parents=True)
     state.touch()
-    assert call("delete", "nightly") == (0, "nightly is deleted\n", "")
+    assert json.loads(call("delete", "nightly", "--json").out) == {"id": "nightly", "done": "deleted"}
     assert not state.exists()
     said = call("status", "nightly")
     assert said.code == 1
@@ -102,8 +112,14 @@ def test_a_transfer_with_running_tasks_is_deleted_by_force_only(store: SqlCheckp
 
 @pytest.mark.usefixtures("here")
 def test_a_database_by_flag_is_used_instead(tmp_path: Path) -> None:
-    call("list", "--database", f"sqlite:///{tmp_path / 'other.db'}")
-    assert (tmp_path / "other.db").exists()
+    """If it is there: to look at one that is not would make it, and say that there is nothing in it."""
+    url = f"sqlite:///{tmp_path / 'other.db'}"
+    for command in (["list"], ["purge", "--yes"], ["status", "nightly"]):
+        said = call(*command, "--database", url)
+        assert (said.code, said.out) == (2, "")
+        assert said.err.startswith(f"Error: There is no database {tmp_path / 'other.db'}")
+    SqlCheckpointStore(url=url).list_transfers()
+    assert call("list", "--database", url).code == 0
     said = call("list", "--database", "mysql://me:hush-hush@there/db")
     assert said.code == 2
     assert "hush-hush" not in said.err
@@ -117,11 +133,11 @@ def test_a_database_by_flag_is_used_instead(tmp_path: Path) -> None:
     [
         (["a", "b", "--max-concurrency", "0"], "--max-concurrency: input should be greater than 0, not 0"),
         (["a", "b", "--retry-limit", "many"], "'many' is not a valid integer"),
-        (["a", "b", "--min-size", "big"], "'big' is not a size"),
+        (["a", "b", "--min-size", "big"], "'big': it is not a size"),
         (["a", "b", "--sync-level", "7"], "'7' is not one of 'exists', 'size', 'mtime', 'checksum'"),
         (["a", "b", "--id", "../x"], "'../x' cannot be a transfer id"),
         (["a", f"{UUID}:/b"], "must both be locations"),
-        (["nowhere", "b"], "the source nowhere does not exist"),
+        (["nowhere", "b"], "The source nowhere does not exist"),
         (["a", "a/b"], "lies inside the source"),
         (["a", "a"], "lies inside the source"),
         (["a", "one.txt"], "is a file"),
@@ -144,8 +160,8 @@ def test_bad_input_is_refused_before_anything_is_made(here: Path, arguments: lis
 
 @pytest.mark.usefixtures("here")
 def test_each_bad_option_has_a_line() -> None:
-    said = call("transfer", "a", "b", "--patience", "-1", "--lease-seconds", "0")
-    assert [line.split(":")[1].strip() for line in said.err.splitlines()] == ["--patience", "--lease-seconds"]
+    said = call("transfer", "a", "b", "--retry-limit", "-1", "--max-concurrency", "0")
+    assert [line.split(":")[1].strip() for line in said.err.splitlines()] == ["--max-concurrency", "--retry-limit"]
 
 
 @pytest.mark.usefixtures("here")
@@ -168,19 +184,9 @@ def test_help_fits_80_columns(command: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_every_option_is_a_flag() -> None:
     options = {name for each in cli.commands["transfer"].params for name in each.opts}
     assert {"--" + name.replace("_", "-") for name in FIELDS} <= options
-    assert FIELDS.keys() == TransferOptions.model_fields.keys() - {"progress_callback", "filter_callback"}
-
-
-@pytest.mark.parametrize(
-    ("text", "number"), [("0", 0), ("500", 500), ("500MiB", 500 << 20), ("1.5k", 1500), ("2 TB", 2 * 10**12)]
-)
-def test_sizes_may_have_a_unit(text: str, number: int) -> None:
-    assert Size().convert(text, None, None) == number
-
-
-def test_a_size_is_no_word() -> None:
-    with pytest.raises(click.BadParameter):
-        Size().convert("MiB", None, None)
+    assert FIELDS.keys() == TransferOptions.model_fields.keys() - {
+        each for each in TransferOptions.model_fields if each.endswith("_callback")
+    }
 
 
 # --- plain places

@@ -18,7 +18,7 @@ KEYS = {
     *("batches_done", "tasks", "error", "updated_at"),
 }
 FILES = 24
-SLOW = ("--file-delay", "0.7", "--batch-size", "4", "--max-concurrency", "2", "--quiet")
+SLOW = ("--file-delay", "1.5", "--batch-size", "4", "--max-concurrency", "2", "--quiet")
 
 
 def started(shell: Shell, transfer_id: str = "nightly") -> subprocess.Popen[str]:
@@ -100,6 +100,8 @@ def test_locations_are_on_the_globus_of_the_environment(shell: Shell) -> None:
 
 
 def test_a_killed_transfer_goes_on_where_it_was(shell: Shell) -> None:
+    files = 3 * FILES  # the second command takes its time on a busy machine
+    shell.tree("a", files)
     process = started(shell)
     second = shell.run("transfer", "a", "nightly", "--id", "nightly")
     assert (second.returncode, second.stdout) == (1, "")
@@ -109,12 +111,12 @@ def test_a_killed_transfer_goes_on_where_it_was(shell: Shell) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
     wait_until(lambda: not any(map(is_alive, served)), "the emulator's end")
-    assert len(contents(shell.folder / "nightly")) < FILES
+    assert len(contents(shell.folder / "nightly")) < files
 
     resumed = shell.run("resume", "nightly", "--json")
     assert resumed.returncode == 0, resumed.stderr
     result = json.loads(resumed.stdout)
-    assert result["items_transferred"] == FILES
+    assert result["items_transferred"] == files
     assert result["batches_total"] == len(result["tasks"])  # no batch was submitted twice
     assert contents(shell.folder / "nightly") == contents(shell.folder / "a")
     assert not state_of(shell, "nightly").exists()
@@ -161,3 +163,42 @@ def test_an_interrupt_leaves_a_transfer_to_resume_and_no_orphans(shell: Shell, h
     assert resumed.returncode == 1
     assert "is gone" in resumed.stderr
     assert "by-system is COMPLETED" in resumed.stdout  # one that cannot begin hinders no other
+
+
+def test_another_process_pauses_and_a_resume_without_an_id_leaves_that_alone(shell: Shell, here: Path) -> None:
+    process = started(shell)
+    arrived(shell, process)
+    paused = call("pause", "nightly", "--now", "--json")
+    assert json.loads(paused.out)["status"] == "PAUSED", paused.err
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "nightly is PAUSED" in out
+    why, _, hint = err.partition(". ")
+    assert why == "Error: Transfer 'nightly' is paused: somebody has asked for it"
+    assert hint == "Resume it with: prefect-globus resume nightly\n"
+    assert len(contents(here / "nightly")) < FILES
+
+    left = shell.run("resume")
+    assert (left.returncode, left.stdout) == (0, "")
+    assert "nightly is left alone: it is paused, somebody has asked for it." in left.stderr
+    resumed = shell.run("resume", "nightly", "--quiet")
+    assert resumed.returncode == 0, resumed.stderr
+    assert contents(here / "nightly") == contents(here / "a")
+
+
+def test_what_has_failed_for_good_is_listed_and_tried_again(shell: Shell, here: Path) -> None:
+    source = shell.tree("a", 6)
+    (source / "link").symlink_to("later")
+    failed = shell.run("transfer", "a", "b", "--id", "nightly", "--symlinks", "follow", "--retry-limit", "0", "--quiet")
+    assert failed.returncode == 1
+    assert "1 item failed for good" in failed.stderr
+    listed = call("items", "nightly", "--failed")
+    assert (listed.code, listed.out.split()[-2:]) == (0, ["link", "INVALID_SYMLINK"])
+
+    (source / "later").write_text("1")
+    redriven = shell.run("redrive", "nightly", "--match", "li*", "--code", "INVALID_SYMLINK", "--quiet")
+    assert redriven.returncode == 0, redriven.stderr
+    assert redriven.stderr == ""
+    assert "nightly is COMPLETED: 7 of 7 items transferred" in redriven.stdout
+    assert (here / "b" / "link").read_text() == "1"
+    assert "REDRIVEN" in call("history", "nightly").out

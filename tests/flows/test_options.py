@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from prefect_globus import Item, TransferStatus
+from prefect_globus.emulator import FailFile, TaskFault
 from prefect_globus.transfers.errors import DifferentTransferError, FilterCallbackMissingError, TransferFailedError
 from support.world import World, tree
 
@@ -43,14 +44,15 @@ def test_what_globus_is_asked_for(world: World) -> None:
 
 
 def test_what_globus_is_asked_for_by_default(world: World) -> None:
-    """Checksums are verified, as globus-cli does; nothing else is on."""
+    """Checksums are verified, as globus-cli does; what cannot be read is named, not tried until the deadline."""
     world.write({"a": "1"})
     world.run("nightly-20261122")
     (task,) = world.tasks()
     assert task["label"] == "nightly-20261122, batch 1"
     assert task["verify_checksum"] is True
-    flags = ("preserve_timestamp", "encrypt_data", "skip_source_errors", "fail_on_quota_errors", "sync_level")
-    assert [task[flag] for flag in flags] == [False, False, False, False, None]
+    assert task["skip_source_errors"] is True
+    flags = ("preserve_timestamp", "encrypt_data", "fail_on_quota_errors", "sync_level")
+    assert [task[flag] for flag in flags] == [False, False, False, None]
 
 
 def test_sync_level_counts_what_was_there_as_unchanged(world: World) -> None:
@@ -128,20 +130,13 @@ def test_filter_and_progress_callbacks(world: World) -> None:
 def test_a_batch_is_retried_and_what_remains_can_be_resumed(world: World) -> None:
     """retry_limit and retry_delay bound the tries; later tries send only what remains; a resume completes it."""
     world.write({f"{n}": f"{n}" for n in range(10)})
-
-    def lose_one(item: Item) -> bool:
-        """After it was listed, a file vanishes."""
-        if item.path == "7":
-            (world.source / "7").rename(world.folder / "hidden")
-        return True
-
-    with pytest.raises(TransferFailedError, match="1 item remaining"):
-        world.run(filter_callback=lose_one, retry_limit=2, retry_delay=0.01, deadline_seconds=200)
-    batch = world.store.load_batch("test", 1)
-    assert len(batch.attempts) == 3
-    assert [attempt.files_transferred for attempt in batch.attempts] == [9, 0, 0]
-    assert world.store.load_transfer("test").status is TransferStatus.FAILED
-    (world.folder / "hidden").rename(world.source / "7")
+    with world.emulator.fault(TaskFault(FailFile("CONNECT_FAILED"), file="/7")):
+        with pytest.raises(TransferFailedError, match="1 item remaining"):
+            world.run(retry_limit=2, retry_delay=0.01, deadline_seconds=200)
+        batch = world.store.load_batch("test", 1)
+        assert len(batch.attempts) == 3
+        assert [attempt.files_transferred for attempt in batch.attempts] == [9, 0, 0]
+        assert world.store.load_transfer("test").status is TransferStatus.FAILED
     result = world.run(retry_limit=2, deadline_seconds=200)
     assert (result.status, result.items_transferred) == (TransferStatus.COMPLETED, 10)
     assert tree(world.source) == tree(world.destination)
@@ -167,15 +162,36 @@ def test_skip_source_errors_counts_what_was_skipped(world: World) -> None:
 def test_what_remains_after_a_failed_attempt_is_sent_with_checksums(world: World) -> None:
     """A half-written file can have the right size and time (invariant 8)."""
     world.write({"0": "0", "1": "1"})
+    with (
+        world.emulator.fault(TaskFault(FailFile("CONNECT_FAILED"), file="/1")),
+        pytest.raises(TransferFailedError),
+    ):
+        world.run(retry_limit=1, retry_delay=0.01, deadline_seconds=200, sync_level="exists")
+    assert sorted(task["sync_level"] for task in world.tasks()) == [0, 3]
+
+
+@pytest.mark.parametrize("emulator_options", [{"time_scale": 200.0}])
+def test_a_file_that_vanished_is_a_dead_letter_and_holds_nobody_up(world: World) -> None:
+    """The others arrive with the same task; one that is back is transferred by a resume."""
+    world.write({f"{n}": f"{n}" for n in range(10)})
 
     def lose_one(item: Item) -> bool:
-        if item.path == "1":
-            (world.source / "1").rename(world.folder / "hidden")
+        """After it was listed, a file vanishes."""
+        if item.path == "7":
+            (world.source / "7").rename(world.folder / "hidden")
         return True
 
-    with pytest.raises(TransferFailedError):
-        world.run(filter_callback=lose_one, retry_limit=1, retry_delay=0.01, deadline_seconds=200, sync_level="exists")
-    assert sorted(task["sync_level"] for task in world.tasks()) == [0, 3]
+    with pytest.raises(TransferFailedError, match="1 item failed for good"):
+        world.run(filter_callback=lose_one)
+    batch = world.store.load_batch("test", 1)
+    assert [attempt.files_transferred for attempt in batch.attempts] == [9]
+    assert {path: fault.code for path, fault in batch.noted.items()} == {"7": "FILE_NOT_FOUND"}
+    (world.folder / "hidden").rename(world.source / "7")
+    assert world.run().status is TransferStatus.COMPLETED
+    assert tree(world.source) == tree(world.destination)
+    again = world.store.load_batch("test", 1)
+    assert [fault.code for fault in again.faults] == ["FILE_NOT_FOUND", "REDRIVEN"]
+    assert again.noted == {}
 
 
 def test_what_is_transferred_cannot_change_on_resume(world: World) -> None:

@@ -12,7 +12,7 @@ from prefect_globus import TransferOptions
 from prefect_globus.globus.scan import Walk
 from prefect_globus.globus.service import Entry
 from prefect_globus.transfers.items import Item, ItemType
-from prefect_globus.transfers.options import Selection
+from prefect_globus.transfers.selecting import Selection
 
 Tree = dict[str, Any]
 NAMES = st.text(st.sampled_from(list("ab-. /!~é\u0301")).filter(lambda letter: letter != "/"), min_size=1, max_size=3)

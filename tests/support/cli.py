@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from prefect_globus.emulator.process import Emulator
 
-PATIENCE = 60  # seconds that a command may take on a busy machine
+PATIENCE = 120  # seconds that a command may take on a busy machine
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, temporary_s
 from prefect_globus import GlobusCredentials, SqlCheckpointStore, TransferOptions, TransferResult, resumable_transfer
 from prefect_globus.emulator.process import Emulator, running_emulator
 
-QUICK = {"poll_interval": 0.5, "retry_delay": 0.2, "lease_seconds": 5.0}
+QUICK = {"poll_interval": 0.5, "retry_delay": 0.2, "fault_grace": 1.0, "lock_stale_after": 5.0}
 CLIENT_ID, CLIENT_SECRET = "6b9a7bd2-1c4e-4f0b-9d38-2f3f36f0b9a1", "a-very-well-hidden-secret"
 
 
@@ -80,9 +80,10 @@ class World:
             checkpoints=self.store,
         )
 
-    def drive(self, transfer_id: str = "test", **options: Any) -> subprocess.Popen[str]:
-        """Run the flow in a process of its own; return when it has begun."""
-        environment = {
+    @property
+    def environment(self) -> dict[str, str]:
+        """That of a process which has this world."""
+        return {
             **os.environ,
             **self.emulator.environment(),
             "PREFECT_API_URL": self.prefect_api,
@@ -90,11 +91,14 @@ class World:
             "GLOBUS_CLIENT_ID": CLIENT_ID,
             "GLOBUS_CLIENT_SECRET": CLIENT_SECRET,
         }
+
+    def drive(self, transfer_id: str = "test", **options: Any) -> subprocess.Popen[str]:
+        """Run the flow in a process of its own; return when it has begun."""
         arguments = [self.location("source"), self.location("destination"), transfer_id]
         arguments.append(TransferOptions(**(QUICK | options)).model_dump_json())
         command = [sys.executable, str(Path(__file__).parent / "drive.py"), *arguments]
         process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=self.folder
+            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=self.folder
         )
         self.drivers.append(process)
         assert process.stdout is not None

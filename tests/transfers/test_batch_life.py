@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_globus.transfers import states
+from prefect_globus.transfers.batches import Batch, ItemFault, Settlement, outcome_of
 from prefect_globus.transfers.errors import InvalidTransitionError
 from prefect_globus.transfers.items import Item, ItemType, Outcome
-from prefect_globus.transfers.model import Batch, ItemFault, Settlement, outcome_of
 from prefect_globus.transfers.records import now
 from prefect_globus.transfers.states import (
     ATTEMPT_TRANSITIONS,
@@ -29,13 +29,14 @@ from prefect_globus.transfers.states import (
 ENDED = sorted(set(AttemptStatus) - LIVE_ATTEMPT_STATUSES)
 ITEMS = [Item(name, size, 0) for size, name in enumerate("abcde", start=1)]
 NAMES = [item.path for item in ITEMS]
+SIZES = {item.path: item.size for item in ITEMS}
 
 
 def settlements() -> st.SearchStrategy[Settlement]:
     return st.builds(
         Settlement,
         status=st.sampled_from(ENDED),
-        moved=st.none() | st.frozensets(st.sampled_from(NAMES)),
+        moved=st.none() | st.sets(st.sampled_from(NAMES)).map(lambda names: {name: SIZES[name] for name in names}),
         skipped=st.dictionaries(st.sampled_from(NAMES), st.just("FILE_NOT_FOUND")),
     )
 
@@ -150,11 +151,11 @@ def test_a_refused_submission_ends_an_attempt_that_was_only_intended() -> None:
 @pytest.mark.parametrize(
     ("settlement", "kind", "outcome"),
     [
-        (Settlement(status=AttemptStatus.SUCCEEDED, moved=frozenset({"a"})), ItemType.FILE, Outcome.TRANSFERRED),
-        (Settlement(status=AttemptStatus.FAILED, moved=frozenset({"a"})), ItemType.FILE, Outcome.TRANSFERRED),
+        (Settlement(status=AttemptStatus.SUCCEEDED, moved={"a": 1}), ItemType.FILE, Outcome.TRANSFERRED),
+        (Settlement(status=AttemptStatus.FAILED, moved={"a": 1}), ItemType.FILE, Outcome.TRANSFERRED),
         (Settlement(status=AttemptStatus.SUCCEEDED, moved=None), ItemType.FILE, Outcome.TRANSFERRED),
-        (Settlement(status=AttemptStatus.SUCCEEDED, moved=frozenset()), ItemType.FILE, Outcome.UNCHANGED),
-        (Settlement(status=AttemptStatus.SUCCEEDED, moved=frozenset()), ItemType.DIRECTORY, Outcome.TRANSFERRED),
+        (Settlement(status=AttemptStatus.SUCCEEDED, moved={}), ItemType.FILE, Outcome.UNCHANGED),
+        (Settlement(status=AttemptStatus.SUCCEEDED, moved={}), ItemType.DIRECTORY, Outcome.TRANSFERRED),
         (Settlement(status=AttemptStatus.SUCCEEDED, moved=None, skipped={"a": "X"}), ItemType.FILE, Outcome.SKIPPED),
         (Settlement(status=AttemptStatus.FAILED, skipped={"a": "X"}), ItemType.FILE, Outcome.SKIPPED),
         (Settlement(status=AttemptStatus.FAILED, moved=None), ItemType.FILE, Outcome.REMAINING),
@@ -199,7 +200,7 @@ def test_a_dead_item_makes_a_batch_partial() -> None:
 
 
 def test_what_is_settled_is_not_set_aside() -> None:
-    batch = sent(cut()).settle(ITEMS, Settlement(status=AttemptStatus.FAILED, moved=frozenset({"a"})))
+    batch = sent(cut()).settle(ITEMS, Settlement(status=AttemptStatus.FAILED, moved={"a": 1}))
     again = batch.set_aside(ITEMS, {"a": fault("a"), "b": fault("b"), "unknown": fault("unknown")})
     assert (again.ledger.transferred, again.ledger.dead) == (1, 1)
     assert [one.path for one in again.faults] == ["b"]
@@ -212,10 +213,10 @@ def test_skipped_items_leave_a_batch_done() -> None:
 
 
 def test_what_was_given_up_can_be_tried_again() -> None:
-    batch = sent(cut()).settle(ITEMS, Settlement(status=AttemptStatus.FAILED, moved=frozenset({"a"}))).give_up()
+    batch = sent(cut()).settle(ITEMS, Settlement(status=AttemptStatus.FAILED, moved={"a": 1})).give_up()
     assert batch.status is BatchStatus.PARTIAL
     again = sent(batch)
     assert [item.path for item in again.left(ITEMS)] == ["b", "c", "d", "e"]
-    done = again.settle(ITEMS, Settlement(status=AttemptStatus.SUCCEEDED, moved=frozenset({"b", "c"})))
+    done = again.settle(ITEMS, Settlement(status=AttemptStatus.SUCCEEDED, moved={"b": 2, "c": 3}))
     assert done.status is BatchStatus.DONE
     assert (done.ledger.transferred, done.ledger.unchanged, done.bytes_transferred) == (3, 2, 6)

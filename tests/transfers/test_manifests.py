@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from prefect_globus.transfers.batching import cut_batches
 from prefect_globus.transfers.items import Item, ItemType, decode_manifest, encode_manifest
 from prefect_globus.transfers.ledger import Ledger
-from prefect_globus.transfers.options import Selection, SyncLevel, TransferOptions
+from prefect_globus.transfers.options import SyncLevel, TransferOptions
+from prefect_globus.transfers.selecting import Selection
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 ITEMS = st.builds(
