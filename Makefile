@@ -1,11 +1,12 @@
-# Two commands do everything on a machine that has python3 and make: `make demo` and `make test`.
+# Three commands do everything on a machine that has python3 and make: `make up`, `make demo` and `make test`.
 PYTHON ?= python3
 VENV ?= .venv
+MINUTES ?= 60
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit soak bench constraints clean
+.PHONY: help up demo test lint unit soak crashes thousand bench screenshots docs constraints clean
 
 help: ## Show this.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -24,6 +25,9 @@ $(VENV)/developed: $(VENV)/installed
 	@$(PIP) install -c constraints.txt --group dev
 	@touch $@
 
+up: $(VENV)/installed ## Start Prefect with its UI, a worker and a local Globus, and see a transfer run; Ctrl-C ends all.
+	@$(BIN)/prefect-globus up
+
 demo: $(VENV)/installed ## Move a real tree, kill the flow in the middle, resume, prove that nothing is lost.
 	@$(BIN)/python examples/kill_and_resume.py
 
@@ -37,14 +41,29 @@ lint: $(VENV)/developed
 	$(BIN)/lint-imports
 
 unit: $(VENV)/developed
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not soak"
+	$(BIN)/pytest -q -n 4 --dist loadfile --no-loadscope-reorder -m "not soak"
 
-soak: $(VENV)/developed ## Run the long tests that `make test` leaves out.
-	$(BIN)/pytest -q -m soak
+soak: $(VENV)/developed ## Random transfers, kills and faults for MINUTES=60, or as long as is said; prints the counts.
+	SOAK_MINUTES=$(MINUTES) $(BIN)/pytest -q -s -m soak tests/soak
+
+crashes: $(VENV)/developed ## Kill the driver at every boundary of a transfer, of which `make test` takes a fifth.
+	$(BIN)/pytest -q -n 2 -rP -m soak tests/crashes > crashes.log; status=$$?; \
+		grep -E "boundaries|^(FAILED|ERROR)|passed|failed" crashes.log; exit $$status
+
+thousand: $(VENV)/developed ## Look at a run of 1,000 batches in Prefect's UI; prints how long each page took.
+	$(BIN)/pytest -q -s -m soak tests/browser/test_many_batches.py
+
+screenshots: $(VENV)/developed ## Take the pictures of the documentation, with a real browser.
+	$(BIN)/python docs/screenshots.py
 
 bench: $(VENV)/developed ## Compare with a bare globus-sdk script, and the emulator with cp -r; prints ratios.
 	$(BIN)/python benchmarks/against_bare_script.py
+	$(BIN)/python benchmarks/incremental.py
 	$(BIN)/python benchmarks/emulator.py
+
+docs: $(VENV)/developed ## Make a site of the documentation, in build/docs.
+	@$(BIN)/sphinx-build -q -W --keep-going docs build/docs
+	@echo "build/docs/index.html"
 
 constraints: ## Pin anew what constraints.txt pins; needs uv.
 	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
