@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.emulator.conftest import Lab
 
 from prefect_globus.emulator.collections.shape import Directory, File, Shape, ShapeError, parse_shape
-from prefect_globus.emulator.collections.synthetic import Content
+from prefect_globus.emulator.collections.synthetic import Content, Synthetic
 from prefect_globus.emulator.process import EmulatorProcessError, running_emulator
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SHAPES = {
     "flat": "synthetic:files=7,size=100",
     "tree": "synthetic:files=50,dirs=7,depth=2,size=70000,seed=3",
+    "changed": "synthetic:files=50,dirs=7,depth=2,size=70000,seed=3,changed=5",
     "million": "synthetic:files=1000000,dirs=1000,size=1MiB",
     "slow": "synthetic:files=3,size=100kB,rate=100kB",
     "sink": "synthetic:files=0",
@@ -215,6 +216,35 @@ def test_external_checksums_are_compared(trees: Trees) -> None:
         assert trees.wait(trees.client.submit_transfer(data)["task_id"])["status"] == status
 
 
+def test_a_directory_beyond_the_limit_is_moved_as_a_whole(tmp_path: Path) -> None:
+    """It is not listed, in a folder or in a shape, at its top or below, and each of its files is told of."""
+    (tmp_path / "real").mkdir()
+    for name in range(7):
+        (tmp_path / f"real/{name}").write_bytes(b"x")
+    served = {"folder": tmp_path, "tree": "synthetic:files=8,dirs=4,largest=5", "sink": "synthetic:files=0"}
+    with running_emulator(served, listing_limit=6) as emulator:
+        trees = Trees(emulator, tmp_path)
+        for name, path in (("folder", "/real"), ("tree", "/d0")):
+            with pytest.raises(globus_sdk.TransferAPIError, match="more than 6 entries") as caught:
+                trees.ls(name, path)
+            assert (caught.value.code, caught.value.http_status) == ("ExternalError.DirListingFailed.SizeLimit", 502)
+            task_id = trees.move(name, "sink", (path, path))
+            assert trees.wait(task_id)["files_transferred"] == 7
+            assert len({one["source_path"] for one in trees.successes(task_id)}) == 7
+        assert len(trees.ls("tree", "/d1", limit=100)) == 2
+
+
+def test_changed_files_are_younger_longer_and_other(trees: Trees) -> None:
+    """A sync level of any kind sees those that were changed, and no other."""
+    for level in (1, 2, 3):
+        task = trees.wait(trees.move("changed", "tree", ("/", "/"), sync_level=level))
+        assert (task["files_transferred"], task["files_skipped"]) == (5, 45)
+    content = Content(parse_shape(SHAPES["changed"]))
+    bodies = {content.read(File(number), 0, 70001) for number in (9, 8)}
+    assert sorted(len(body) for body in bodies) == [70000, 70001]
+    assert content.checksum(File(9), "md5") == hashlib.md5(max(bodies, key=len)).hexdigest()
+
+
 def test_a_state_remembers_a_shape(tmp_path: Path) -> None:
     """After kill -9 and a restart without the option the tree is there, and its task goes on."""
     state = tmp_path / "state"
@@ -249,6 +279,8 @@ def test_a_state_remembers_a_shape(tmp_path: Path) -> None:
         ("files=1,size=2000PiB", "at most"),
         ("files=9999999999999", "at most"),
         ("files=1,depth=0", "'depth' must be"),
+        ("files=1,largest=1000000000000", "'largest' is more"),
+        ("files=1,largest=1,changed=3", "than there are: 2 files"),
     ],
 )
 def test_a_text_that_is_no_shape_is_refused(text: str, words: str) -> None:
@@ -272,10 +304,10 @@ def test_amounts() -> None:
     assert {text: parse_shape(f"synthetic:files=1,size={text}").size for text in amounts} == amounts
 
 
-@given(files=st.integers(0, 500), dirs=st.integers(0, 60), depth=st.integers(1, 4))
-def test_a_shape_is_a_tree(files: int, dirs: int, depth: int) -> None:
+@given(files=st.integers(0, 500), dirs=st.integers(0, 60), depth=st.integers(1, 4), largest=st.integers(0, 20))
+def test_a_shape_is_a_tree(files: int, dirs: int, depth: int, largest: int) -> None:
     """Walked by its listings it has exactly its files, each once, in order, and each found by its path."""
-    shape = Shape(files, dirs, depth)
+    shape = Shape(files, dirs, depth, largest=largest)
     numbers: list[int] = []
     leaves = 0
 
@@ -296,5 +328,29 @@ def test_a_shape_is_a_tree(files: int, dirs: int, depth: int) -> None:
                 walk(found, (*parts, name))
 
     walk(shape.top, ())
-    assert numbers == list(range(files))
+    assert [number for number in numbers if number < files] == list(range(files))
+    assert sorted(numbers) == list(range(files + largest))
     assert leaves == max(dirs, 1)
+
+
+@given(
+    files=st.integers(1, 300), dirs=st.integers(0, 9), largest=st.integers(0, 99), share=st.floats(0, 1), data=st.data()
+)
+def test_a_skewed_or_changed_tree_is_the_same_elsewhere(
+    files: int, dirs: int, largest: int, share: float, data: st.DataObject
+) -> None:
+    """So many files are changed, which a listing tells as a look at each does; nothing else of the tree moves."""
+    plain = Synthetic(Shape(files, dirs))
+    changed = round(share * (files + largest))
+    other = Synthetic(Shape(files, dirs, largest=largest, changed=changed))
+    leaves = [(child.name,) for child in plain.children(())] if dirs else [()]
+    listed = {(*leaf, entry.name): entry for leaf in leaves for entry in other.scan(leaf)}
+    before = {(*leaf, entry.name): entry for leaf in leaves for entry in plain.scan(leaf)}
+    assert len(listed) == files + largest
+    assert before.keys() <= listed.keys()
+    assert all(parts[:-1] == leaves[0] for parts in listed.keys() - before.keys())
+    differing = [parts for parts in before if listed[parts] != before[parts]]
+    assert abs(len(differing) - changed * files / (files + largest)) <= 1
+    assert sum(entry.status.st_size == 1 for entry in listed.values()) == changed
+    some = data.draw(st.sampled_from(sorted(listed)))
+    assert other.stat(some) == listed[some]

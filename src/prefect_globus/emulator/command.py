@@ -18,7 +18,7 @@ from prefect_globus.emulator.collections.model import CollectionSpec
 from prefect_globus.emulator.collections.registry import CollectionRegistry
 from prefect_globus.emulator.collections.shape import ShapeError, is_shape, parse_shape
 from prefect_globus.emulator.database import Database, StateError
-from prefect_globus.emulator.limits import Network
+from prefect_globus.emulator.limits import LARGEST_LISTING, Network
 from prefect_globus.emulator.process import state_file
 from prefect_globus.emulator.server import Server, listen, stop_when_stdin_closes
 from prefect_globus.emulator.site import Site
@@ -56,7 +56,7 @@ class Wanted(NamedTuple):
     multiple=True,
     metavar="NAME[@UUID]=DIR",
     help="Serve a folder as a collection, or a tree that is stored nowhere: NAME=synthetic:files=1000,dirs=10,size=1MiB"
-    " (also depth=, rate=, seed=). May be repeated. Default: those of the state file.",
+    " (also depth=, rate=, seed=, largest=, changed=). May be repeated. Default: those of the state file.",
 )
 @click.option(
     "--data-access",
@@ -95,6 +95,14 @@ class Wanted(NamedTuple):
     help="Requests a second that a user may make of the Transfer API, metered over 10 s. Default: no limit.",
 )
 @click.option(
+    "--listing-limit",
+    type=click.IntRange(min=1),
+    default=LARGEST_LISTING,
+    show_default=True,
+    metavar="N",
+    help="Entries of a directory, above which listing it is refused; it can still be transferred.",
+)
+@click.option(
     "--token-lifetime",
     type=click.IntRange(min=1),
     default=ACCESS_SECONDS,
@@ -116,6 +124,7 @@ def serve(
     client: str | None,
     latency: int,
     requests_per_second: int,
+    listing_limit: int,
     token_lifetime: int,
     as_json: bool,
     rate: int,
@@ -132,7 +141,7 @@ def serve(
         raise Refusal(f"--time-scale {time_scale} is not up to {LARGEST_SCALE:,.0f}. Use one such as --time-scale 100.")
     credentials = _client(client)
     wanted = [_wanted(text) for text in collections]
-    network = Network(latency / 1000, requests_per_second)
+    network = Network(latency / 1000, requests_per_second, listing_limit)
     policy = Policy(scale=time_scale, rate=rate, file_delay=file_delay)
     with state_file(state) as path, closing(_database(path)) as database:
         registry = CollectionRegistry(database)

@@ -1,4 +1,4 @@
-"""How the network treats requests: their latency, and how many of them a user may make."""
+"""How the network treats requests: their latency, how many of them a user may make, and how much one may list."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from prefect_globus.emulator.errors import ApiError
 
 METERED_SECONDS = 10.0  # contract section 10
 LARGEST_METER = 10_000
+LARGEST_LISTING = 100_000  # contract section 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +21,12 @@ class Network:
     Attributes:
         latency: seconds that every request waits before it is looked at.
         requests_per_second: how many requests a second a user may make of the Transfer API; 0 for no limit.
+        listing_limit: how many entries a directory may have that is listed.
     """
 
     latency: float = 0.0
     requests_per_second: int = 0
+    listing_limit: int = LARGEST_LISTING
 
 
 class TooManyRequests(ApiError):  # noqa: N818 -- as the others

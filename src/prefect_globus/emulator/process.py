@@ -148,6 +148,7 @@ def running_emulator(
     data_access: Sequence[str] = (),
     latency: int = 0,
     requests_per_second: int = 0,
+    listing_limit: int = 100_000,
     token_lifetime: int = 172_800,
 ) -> Iterator[Emulator]:
     """Run an emulator for as long as the block lasts.
@@ -164,6 +165,7 @@ def running_emulator(
         latency: milliseconds that each request waits.
         requests_per_second: how many requests a second, metered over 10 s, a user may make of the Transfer API, 0 for
             no limit.
+        listing_limit: entries of a directory, above which listing it is refused.
         token_lifetime: seconds that an access token is good, whatever the time scale.
 
     Raises:
@@ -179,7 +181,7 @@ def running_emulator(
         specs = list(collections)
     options = ["--time-scale", str(time_scale), "--rate", str(rate), "--file-delay", str(file_delay)]
     options += ["--latency", str(latency), "--requests-per-second", str(requests_per_second)]
-    options += ["--token-lifetime", str(token_lifetime)]
+    options += ["--listing-limit", str(listing_limit), "--token-lifetime", str(token_lifetime)]
     options += [word for name in data_access for word in ("--data-access", name)]
     with state_file(state) as path:
         emulator = Emulator(specs, path, options, port, ":".join(client) if client else None).start()

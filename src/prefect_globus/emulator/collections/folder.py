@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,11 +77,12 @@ class Folder(Storage):
         """Return the entries of a directory, without names that are not UTF-8 and without our own parts."""
         entries: list[Entry] = []
         most = None if limit is None else limit + 1
-        with self._root.directory(parts) as directory, os.scandir(directory) as found:
+        with self._root.directory(parts) as directory, os.scandir(directory) as names:
+            found = list(islice((one for one in names if _is_listed(one.name)), most))
+            if limit is not None and len(found) > limit:
+                raise ListingTooLargeError(limit)
             for one in found:
                 name = one.name
-                if not _is_listed(name):
-                    continue
                 try:
                     status = one.stat(follow_symlinks=False)
                     if one.is_symlink():
@@ -89,8 +91,6 @@ class Folder(Storage):
                         entries.append(Entry(name, type_of(status), status))
                 except FileNotFoundError:  # deleted while we look
                     continue
-                if len(entries) == most:
-                    raise ListingTooLargeError
         return entries
 
     def children(self, parts: Parts) -> list[Child]:

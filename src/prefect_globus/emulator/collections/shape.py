@@ -10,9 +10,12 @@ import errno
 import re
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from prefect_globus.emulator.collections.paths import Parts
 
 PREFIX = "synthetic:"
@@ -39,6 +42,14 @@ class File(NamedTuple):
     number: int
 
 
+class Run(NamedTuple):
+    """Files of one directory whose names are a letter and a count, with their numbers in the order of the names."""
+
+    letter: str
+    digits: int
+    numbers: range
+
+
 class Directory(NamedTuple):
     """A directory, by how many levels of directories are below it, and the first leaf that is below it or is it."""
 
@@ -48,7 +59,7 @@ class Directory(NamedTuple):
 
 @dataclass(frozen=True)
 class Shape:
-    """Files of one size, spread evenly over the leaves of a tree of directories.
+    """Files of one size, spread evenly over the leaves of a tree of directories but for those of the first leaf.
 
     Attributes:
         files: how many files there are.
@@ -57,6 +68,9 @@ class Shape:
         size: bytes of each file.
         rate: bytes a second that a task may move to or from the tree, 0 for no limit.
         seed: what else the bytes and times of the files depend on.
+        largest: how many files more there are in the first leaf, which are called `g...` and follow the others.
+        changed: how many files, evenly over the tree, are a byte longer, have other bytes at their ends and are a year
+            younger: those that somebody has changed since the same shape without it.
     """
 
     files: int
@@ -65,6 +79,13 @@ class Shape:
     size: int = 0
     rate: int = 0
     seed: int = 0
+    largest: int = 0
+    changed: int = 0
+
+    @cached_property
+    def total(self) -> int:
+        """How many files there are in all."""
+        return self.files + self.largest
 
     @cached_property
     def top(self) -> Directory:
@@ -89,7 +110,7 @@ class Shape:
 
     @cached_property
     def _file_digits(self) -> int:
-        return len(str(max(self.file_count(self.top._replace(level=0)) - 1, 0)))
+        return len(str(max(-(-self.files // self._leaves) - 1, 0)))
 
     def find(self, parts: Parts) -> File | Directory:
         """Return what is at a path.
@@ -109,47 +130,68 @@ class Shape:
 
     def child(self, parent: Directory, name: str) -> File | Directory | None:
         """Return what has a name in a directory, or None if nothing has."""
-        letter, width = ("d", self._directory_digits) if parent.level else ("f", self._file_digits)
-        digits = name[1:]
-        if name[:1] != letter or len(digits) != width or not (digits.isascii() and digits.isdigit()):
-            return None
-        index = int(digits)
-        if index >= self.count(parent):
-            return None
-        return self._directory(parent, index) if parent.level else File(self.first_file(parent) + index)
+        if parent.level:
+            index = _index(name, "d", self._directory_digits)
+            return None if index is None or index >= self.count(parent) else self._directory(parent, index)
+        for letter, digits, numbers in self.runs(parent):
+            index = _index(name, letter, digits)
+            if index is not None and index < len(numbers):
+                return File(numbers[index])
+        return None
 
     def count(self, parent: Directory) -> int:
         """Return how many entries a directory has."""
         if not parent.level:
-            return self.file_count(parent)
+            return sum(len(run.numbers) for run in self.runs(parent))
         below = self._span(parent.level - 1)
         end = min(parent.leaf + self._span(parent.level), self._leaves)
         return -(-(end - parent.leaf) // below)
 
-    def file_count(self, leaf: Directory) -> int:
-        """Return how many files a leaf has: the first ones have one more, where they cannot all have as many."""
+    def runs(self, leaf: Directory) -> list[Run]:
+        """Return the files of a leaf: the first leaves have one more, where they cannot all have as many."""
         each, more = divmod(self.files, self._leaves)
-        return each + (leaf.leaf < more)
+        first = leaf.leaf * each + min(leaf.leaf, more)
+        runs = [Run("f", self._file_digits, range(first, first + each + (leaf.leaf < more)))]
+        if self.largest and leaf.leaf == 0:
+            runs.append(Run("g", len(str(self.largest - 1)), range(self.files, self.total)))
+        return runs
 
     def names(self, parent: Directory) -> list[str]:
         """Return the names in a directory, in order."""
         if parent.level:
             return [f"d{index:0{self._directory_digits}}" for index in range(self.count(parent))]
-        return [f"f{index:0{self._file_digits}}" for index in range(self.count(parent))]
+        runs = self.runs(parent)
+        return [f"{letter}{index:0{digits}}" for letter, digits, run in runs for index in range(len(run))]
+
+    def is_changed(self, file: File) -> bool:
+        """Tell whether a file is one of those that were changed."""
+        return (file.number + 1) * self.changed // self.total > file.number * self.changed // self.total
+
+    def file_size(self, file: File) -> int:
+        """Return how many bytes a file has."""
+        return self.size + self.is_changed(file)
 
     def mtime(self, file: File) -> int:
         """Return when a file was last modified, in seconds since the epoch."""
-        return NEWEST - (file.number * 7919 + self.seed * 104_729) % YEAR
+        return NEWEST - (file.number * 7919 + self.seed * 104_729) % YEAR + self.is_changed(file) * YEAR
 
     def mtimes(self, leaf: Directory) -> list[int]:
-        """Return when the files of a leaf were last modified, in their order."""
-        first = self.first_file(leaf) * 7919 + self.seed * 104_729
-        return [NEWEST - number % YEAR for number in range(first, first + self.count(leaf) * 7919, 7919)]
+        """Return when the files of a leaf were last modified before any was changed, in their order."""
+        start = self.seed * 104_729
+        numbers = chain.from_iterable(
+            range(start + run.numbers.start * 7919, start + run.numbers.stop * 7919, 7919) for run in self.runs(leaf)
+        )
+        return [NEWEST - number % YEAR for number in numbers]
 
-    def first_file(self, leaf: Directory) -> int:
-        """Return the number of the first file of a leaf."""
-        each, more = divmod(self.files, self._leaves)
-        return leaf.leaf * each + min(leaf.leaf, more)
+    def changed_files(self, leaf: Directory) -> Iterator[tuple[int, File]]:
+        """Yield the files of a leaf that were changed, each with its place in its order, from 0."""
+        passed = 0
+        for run in self.runs(leaf) if self.changed else ():
+            first, last = (number * self.changed // self.total for number in (run.numbers.start, run.numbers.stop))
+            for which in range(first, last):
+                number = -(-(which + 1) * self.total // self.changed) - 1  # the first one at which the count has grown
+                yield passed + number - run.numbers.start, File(number)
+            passed += len(run.numbers)
 
     def _directory(self, parent: Directory, index: int) -> Directory:
         return Directory(parent.level - 1, parent.leaf + index * self._span(parent.level - 1))
@@ -157,6 +199,13 @@ class Shape:
     def _span(self, level: int) -> int:
         """Return how many leaves are below a directory of a level, the last of its level excepted."""
         return int(self._fanout**level)
+
+
+def _index(name: str, letter: str, digits: int) -> int | None:
+    """Return the count in a name that is a letter and so many digits, or None if it is no such name."""
+    text = name[1:]
+    is_one = name[:1] == letter and len(text) == digits and text.isascii() and text.isdigit()
+    return int(text) if is_one else None
 
 
 def is_shape(text: str) -> bool:
@@ -181,7 +230,10 @@ def parse_shape(text: str) -> Shape:
         raise ShapeError(f"'depth' must be from 1 to {DEEPEST}.")
     if values["files"] > MOST or values.get("dirs", 0) > MOST:
         raise ShapeError(f"There can be at most {MOST} files and directories.")
-    return Shape(**values)
+    shape = Shape(**values)
+    if shape.total > MOST or shape.changed > shape.total:
+        raise ShapeError(f"'largest' is more than there can be, or 'changed' than there are: {shape.total} files.")
+    return shape
 
 
 def _number(name: str, text: str) -> int:

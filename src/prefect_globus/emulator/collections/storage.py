@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 class ListingTooLargeError(Exception):
     """The directory has more entries than a listing may hold."""
 
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"Directory has more than {limit} entries")
+        self.limit = limit
+
 
 class Status(Protocol):
     """What `os.stat_result` says of a file, as far as anybody asks."""
@@ -89,7 +93,7 @@ class Storage(ABC):
         """Return the entries of a directory, in no order.
 
         Raises:
-            ListingTooLargeError: if there are more than `limit`.
+            ListingTooLargeError: if there are more than `limit`, before any is looked at.
         """
 
     @abstractmethod

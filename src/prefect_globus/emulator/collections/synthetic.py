@@ -73,7 +73,7 @@ class Synthetic(Storage):
     def status(self, here: File | Directory) -> SyntheticStatus:
         """Return the status of a file or directory."""
         if isinstance(here, File):
-            return SyntheticStatus(FILE_MODE, *self._owner, self.shape.size, self.shape.mtime(here))
+            return SyntheticStatus(FILE_MODE, *self._owner, self.shape.file_size(here), self.shape.mtime(here))
         return SyntheticStatus(DIRECTORY_MODE, *self._owner, 4096, NEWEST)
 
     def stat(self, parts: Parts) -> Entry:
@@ -85,15 +85,18 @@ class Synthetic(Storage):
         """Return the entries of a directory, in order."""
         here = self._directory(parts)
         if limit is not None and self.shape.count(here) > limit:
-            raise ListingTooLargeError
+            raise ListingTooLargeError(limit)
         if here.level:
             status: Status = self.status(here)
             return [Entry(name, "dir", status) for name in self.shape.names(here)]
         owner, size = self._owner, self.shape.size
-        return [
+        entries = [
             Entry(name, "file", SyntheticStatus(FILE_MODE, *owner, size, mtime))
             for name, mtime in zip(self.shape.names(here), self.shape.mtimes(here), strict=True)
         ]
+        for place, file in self.shape.changed_files(here):
+            entries[place] = entries[place]._replace(status=self.status(file))
+        return entries
 
     def children(self, parts: Parts) -> list[Child]:
         """Return the names in a directory, in order."""
@@ -152,7 +155,10 @@ class Content:
         self._blocks = block * min(LARGEST_READ // BLOCK + 1, self.body // BLOCK + 2)
 
     def end(self, file: File) -> bytes:
-        """Return the bytes at the end of a file that are its own."""
+        """Return the bytes at the end of a file that are its own: one more if it was changed, and others."""
+        if self._shape.is_changed(file):
+            size = min(self._shape.size, OWN_END) + 1
+            return hashlib.blake2b(f"{self._shape.seed}/{file.number}/changed".encode(), digest_size=size).digest()
         own = hashlib.blake2b(f"{self._shape.seed}/{file.number}".encode(), digest_size=OWN_END).digest()
         return own[: self._shape.size]
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from prefect_globus.emulator.collections.model import CollectionSpec
 
-LARGEST_LISTING = 100_000
 LINE_END = r"\r\n"
 SERVER = "127.0.0.1:443"  # there is none, but programs look for the line
 
@@ -68,7 +67,7 @@ def told(collection: CollectionSpec, path: str, operation: Operation) -> Iterato
         raise ApiError(
             502,
             "ExternalError.DirListingFailed.SizeLimit",
-            f"Directory has more than {LARGEST_LISTING} entries. You can still transfer this directory",
+            f"{error}. You can still transfer this directory",
         ) from error
     except OSError as error:
         number = errno.EACCES if error.errno == errno.EPERM else error.errno

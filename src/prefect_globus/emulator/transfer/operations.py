@@ -10,7 +10,7 @@ from prefect_globus.emulator.errors import BadRequest
 from prefect_globus.emulator.queries import choice_test, clauses_test, ordered, pattern_test, time_test
 from prefect_globus.emulator.tasks.submission import canonical_uuid, read_path
 from prefect_globus.emulator.transfer.endpoint_documents import endpoint_document
-from prefect_globus.emulator.transfer.failures import LARGEST_LISTING, LIST, MKDIR, RENAME, STAT, told
+from prefect_globus.emulator.transfer.failures import LIST, MKDIR, RENAME, STAT, told
 from prefect_globus.emulator.transfer.file_documents import file_document, file_documents, group_name, user_name
 from prefect_globus.emulator.transfer.pause_rules import refuse_if_paused
 
@@ -48,11 +48,11 @@ def get_endpoint(call: Call) -> Document:
 def ls(call: Call) -> Document:
     """Answer GET ls."""
     collection = _accessible(call, "pause_ls")
-    path = _query_path(call)
+    path, most = _query_path(call), call.site.network.listing_limit
     with told(collection, path, LIST):
-        entries = call.site.folders[collection.uuid].scan(path_parts(path), limit=LARGEST_LISTING)
+        entries = call.site.folders[collection.uuid].scan(path_parts(path), limit=most)
     entries = _selected(call, entries)
-    limit, offset = call.number("limit", LARGEST_LISTING, LARGEST_LISTING), call.number("offset", 0)
+    limit, offset = call.number("limit", most, most), call.number("offset", 0)
     page = entries[offset : offset + limit]
     absolute = _as_directory("/" + "/".join(path_parts(path)))
     return {
