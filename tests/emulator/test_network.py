@@ -90,6 +90,20 @@ def test_a_body_that_is_no_object_is_refused(lab: Lab, body: bytes) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "ClientError.BadRequest")
 
 
+def test_requests_are_counted(lab: Lab) -> None:
+    """By operation, refused ones too; asking for the count is none."""
+    before = lab.emulator.requests()
+    for _ in range(3):
+        lab.client.get_submission_id()
+    lab.client.operation_ls(lab.source_id, path=lab.path())
+    lab.raw("GET", f"/v0.10/task/{uuid.uuid4()}", headers={"Authorization": "Bearer nobody"})
+    assert lab.emulator.requests() - before == {
+        "GET /v0.10/submission_id": 3,
+        "GET /v0.10/operation/endpoint/{endpoint}/ls": 1,
+        "GET /v0.10/task/{task}": 1,
+    }
+
+
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """An emulator with one client, few requests a second, and slow."""

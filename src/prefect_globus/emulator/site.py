@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -37,7 +38,7 @@ class Site:
     """The composition of one emulator.
 
     `client` is the only client that gets a token, or None for any; `token_lifetime` is that of access tokens, in
-    seconds.
+    seconds; `requests` counts what the services were asked for since the start, by method and path.
     """
 
     database: Database
@@ -60,6 +61,7 @@ class Site:
     network: Network
     meter: RequestMeter
     faults: FaultStore
+    requests: Counter[str]
 
     @classmethod
     def of(
@@ -105,6 +107,7 @@ class Site:
             network=network,
             meter=RequestMeter(network.requests_per_second),
             faults=faults,
+            requests=Counter(),
         )
 
     def collection(self, uuid: str | None, asked: object) -> CollectionSpec:

@@ -121,7 +121,10 @@ class Service:
         return [self._route(site, operation) for operation in self.operations]
 
     def _route(self, site: Site, operation: Operation) -> Route:
+        kind = f"{operation.method} {operation.path}"
+
         async def endpoint(request: Request) -> Response:
+            site.requests[kind] += 1  # without a lock: this is the one thread of the event loop
             try:
                 raw = await read_body(request) if operation.method in ("POST", "PUT", "PATCH") else b""
                 return await run_in_threadpool(answer, request, raw)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,14 @@ class Controls:
         Raises RefusedError if there is no such collection.
         """
         return int(self._ask("POST", "/emulator/consents/rescind", {"collection": collection})["rescinded"])
+
+    def requests(self) -> Counter[str]:
+        """Return how often each operation was asked for since the emulator started, such as `GET /v0.10/task_list`.
+
+        Ids in a path are named, not told: `GET /v0.10/operation/endpoint/{endpoint}/ls`. Refused requests count, those
+        that a fault has dropped or answered do not.
+        """
+        return Counter(self._ask("GET", "/emulator/requests")["requests"])
 
     def _act(self, task_id: str, action: str, message: str | None = None) -> None:
         self._ask("POST", f"/emulator/tasks/{quote(task_id, safe='')}/{action}", {"message": message})

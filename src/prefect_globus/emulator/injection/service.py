@@ -1,4 +1,4 @@
-"""The control API, `/emulator/...`: faults are put in force, listed and lifted, and tasks are held or ended.
+"""The control API, `/emulator/...`: faults are put in force, listed and lifted, tasks held or ended, requests counted.
 
 It is none of Globus'. Bodies must be sent as application/json, which a web page of another origin cannot do unasked.
 """
@@ -54,6 +54,7 @@ def control_routes(site: Site) -> list[BaseRoute]:
         _route(site, "DELETE", FAULT, _remove),
         _route(site, "POST", "/emulator/tasks/{task}/{action}", _act),
         _route(site, "POST", "/emulator/consents/rescind", _rescind),
+        _route(site, "GET", "/emulator/requests", _requests),
     ]
 
 
@@ -132,6 +133,10 @@ def _rescind(site: Site, _: Request, document: Document) -> tuple[Document, int]
     if found is None:
         raise EndpointNotFound(asked)
     return {"rescinded": site.consents.rescind_scope(data_access(found))}, 200
+
+
+def _requests(site: Site, _: Request, __: Document) -> tuple[Document, int]:
+    return {"requests": dict(site.requests)}, 200
 
 
 def _unknown(asked: str) -> ApiError:
