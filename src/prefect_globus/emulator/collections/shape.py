@@ -14,7 +14,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from prefect_globus.emulator.collections.paths import Parts
 
@@ -133,11 +133,7 @@ class Shape:
         if parent.level:
             index = _index(name, "d", self._directory_digits)
             return None if index is None or index >= self.count(parent) else self._directory(parent, index)
-        for letter, digits, numbers in self.runs(parent):
-            index = _index(name, letter, digits)
-            if index is not None and index < len(numbers):
-                return File(numbers[index])
-        return None
+        return file_in(self.runs(parent), name)
 
     def count(self, parent: Directory) -> int:
         """Return how many entries a directory has."""
@@ -165,7 +161,8 @@ class Shape:
 
     def is_changed(self, file: File) -> bool:
         """Tell whether a file is one of those that were changed."""
-        return (file.number + 1) * self.changed // self.total > file.number * self.changed // self.total
+        changed, total = self.changed, self.total
+        return bool(changed) and (file.number + 1) * changed // total > file.number * changed // total
 
     def file_size(self, file: File) -> int:
         """Return how many bytes a file has."""
@@ -199,6 +196,15 @@ class Shape:
     def _span(self, level: int) -> int:
         """Return how many leaves are below a directory of a level, the last of its level excepted."""
         return int(self._fanout**level)
+
+
+def file_in(runs: Iterable[Run], name: str) -> File | None:
+    """Return the file that has a name among those of a directory, or None."""
+    for letter, digits, numbers in runs:
+        index = _index(name, letter, digits)
+        if index is not None and index < len(numbers):
+            return File(numbers[index])
+    return None
 
 
 def _index(name: str, letter: str, digits: int) -> int | None:

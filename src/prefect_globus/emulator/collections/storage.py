@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from prefect_globus.emulator.collections.copying import Copier
+    from prefect_globus.emulator.collections.passing import Passing
     from prefect_globus.emulator.collections.paths import Parts
 
 
@@ -126,6 +127,10 @@ class Storage(ABC):
 
     def copier_to(self, destination: Storage, parts: Sequence[str]) -> Copier | None:  # noqa: ARG002
         """Return what copies small files from here faster than we do, by way of the names `parts`, if there is such."""
+        return None
+
+    def passing_to(self, destination: Storage) -> Passing | None:  # noqa: ARG002
+        """Return what lets files pass from here to there, if neither keeps any."""
         return None
 
     @abstractmethod

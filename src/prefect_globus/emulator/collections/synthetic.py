@@ -16,6 +16,7 @@ import stat
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
+from prefect_globus.emulator.collections.passing import Passing
 from prefect_globus.emulator.collections.shape import NEWEST, Directory, File, Shape
 from prefect_globus.emulator.collections.storage import (
     Child,
@@ -127,6 +128,10 @@ class Synthetic(Storage):
 
     def remove_parts(self, directories: Iterable[Parts], parts: Sequence[str]) -> None:
         """Do nothing, as nothing was kept."""
+
+    def passing_to(self, destination: Storage) -> Passing | None:
+        """Return what lets files pass to another shape."""
+        return Passing(self.shape, self.content, destination.shape) if isinstance(destination, Synthetic) else None
 
     def _directory(self, parts: Parts) -> Directory:
         here = self.shape.find(parts)

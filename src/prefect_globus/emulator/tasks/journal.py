@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from prefect_globus.emulator.tasks.model import Code, Event, Outcome, Result, Task, Work
+from prefect_globus.emulator.tasks.model import Code, Event, MovedFile, Outcome, Result, Task, Work
 
 if TYPE_CHECKING:
     from prefect_globus.emulator.tasks.model import Policy
@@ -29,8 +29,8 @@ class Journal:
         self._task = task
         self._control = control
         self._policy = policy
-        self._results: list[Result] = []
-        self._moved: list[tuple[int, int]] = []
+        self._results: dict[int, Result] = {}  # by number: of a piece, what comes later counts
+        self._moved: list[MovedFile] = []
         self._found: list[Work] = []
         self._events: list[Event] = []
         self._counters: Counter[str] = Counter()
@@ -42,12 +42,19 @@ class Journal:
 
     def result(self, result: Result, **counters: int) -> None:
         """Note the outcome of a piece of work, and what the task's counters grow by."""
-        self._results.append(result)
+        self._results[result.seq] = result
         self._count(**counters)
 
-    def moved(self, files: list[tuple[int, int]]) -> None:
-        """Note files that were moved, by number, and of which there is nothing to say but their sizes."""
+    def moved(self, files: list[MovedFile]) -> None:
+        """Note files that were moved."""
+        if self._results:
+            for file in files:
+                self._results.pop(file.seq, None)
         self._moved += files
+
+    def examined(self, items: int) -> None:
+        """Note items that were found to be files: that was one subtask, moving each is another (contract section 4)."""
+        self._count(files=items, subtasks_total=items, subtasks_succeeded=items)
 
     @property
     def next_seq(self) -> int:
@@ -85,21 +92,21 @@ class Journal:
         self._control.bytes_in_flight = 0  # before they are counted: better a moment too few than too many
         if self._moved:
             self._count(files_transferred=len(self._moved), subtasks_succeeded=len(self._moved))
-            self._count(bytes_transferred=sum(size for _, size in self._moved))
-        if self._moved or any(result.outcome in ENDED for result in self._results):
+            self._count(bytes_transferred=sum(file.size for file in self._moved))
+        if self._moved or any(result.outcome in ENDED for result in self._results.values()):
             self._push_deadline()
             self._report_progress()
         if self._results or self._moved or self._found or self._events or self._counters or self._columns:
             self._store.record(
                 self._task.number,
-                results=self._results,
+                results=list(self._results.values()),
                 moved=self._moved,
                 found=self._found,
                 events=self._events,
                 counters=self._counters,
                 columns=self._columns,
             )
-        self._results, self._moved, self._found, self._events = [], [], [], []
+        self._results, self._moved, self._found, self._events = {}, [], [], []
         self._counters, self._columns = Counter(), {}
         self._committed_at = time.monotonic()
 

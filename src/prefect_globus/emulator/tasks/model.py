@@ -304,6 +304,15 @@ class Result(NamedTuple):
     error_details: str | None = None
 
 
+class MovedFile(NamedTuple):
+    """A file that was moved, by its number in the work of the task, and the checksum if one was taken."""
+
+    seq: int
+    size: int
+    checksum: str | None = None
+    algorithm: str | None = None
+
+
 class Event(NamedTuple):
     """One entry of a task's event list; `backs_off` says that it counts for the backoff."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from prefect_globus.emulator.collections.copier import NOT_PLAIN
 from prefect_globus.emulator.collections.copying import Group
 from prefect_globus.emulator.collections.paths import path_parts
+from prefect_globus.emulator.tasks.model import MovedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +34,7 @@ class SmallFiles:
         visit: the visit of the destination, which knows what it has made.
         parts: names for what is unfinished.
         control: what stops the task.
-        moved: is told the numbers and the sizes of files that were copied.
+        moved: is told of files that were copied.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class SmallFiles:
         visit: Visit,
         parts: Sequence[str],
         control: Control,
-        moved: Callable[[list[tuple[int, int]]], None],
+        moved: Callable[[list[MovedFile]], None],
     ) -> None:
         self._source = source
         self._destination = destination
@@ -103,7 +104,7 @@ class SmallFiles:
         works, ticket = self._waiting.popleft()
         found = [(work.seq, size) for work, size in zip(works, ticket.sizes(), strict=True)]
         self._left.update(seq for seq, size in found if size == NOT_PLAIN)
-        self._moved([(seq, size) for seq, size in found if size != NOT_PLAIN])
+        self._moved([MovedFile(seq, size) for seq, size in found if size != NOT_PLAIN])
 
     def _group(self, works: list[Work]) -> Group:
         source, destination = (path_parts(path) for path in _directories(works[0]))

@@ -18,7 +18,9 @@ from prefect_globus.emulator.tasks.model import (
     Code,
     Event,
     FilterRule,
+    Item,
     Kind,
+    MovedFile,
     Options,
     Outcome,
     Result,
@@ -42,7 +44,8 @@ ADD_WORK = """INSERT INTO work (task, seq, kind, outcome, source_path, destinati
 SET_RESULT = """UPDATE work SET kind = ?, outcome = ?, size = ?, checksum = ?,
     checksum_algorithm = COALESCE(?, checksum_algorithm), error_code = ?, error_details = ?, error_time = ?
     WHERE task = ? AND seq = ?"""
-SET_MOVED = "UPDATE work SET kind = 'file', outcome = 'done', size = ? WHERE task = ? AND seq = ?"
+SET_MOVED = """UPDATE work SET kind = 'file', outcome = 'done', size = ?, checksum = ?,
+    checksum_algorithm = COALESCE(?, checksum_algorithm) WHERE task = ? AND seq = ?"""
 ADD_EVENT = "INSERT INTO events (task, time, code, is_error, details, backs_off) VALUES (?, ?, ?, ?, ?, ?)"
 WORK_COLUMNS = (
     "seq, kind, source_path, destination_path, recursive, external_checksum, checksum_algorithm, outcome, size"
@@ -106,7 +109,7 @@ class TaskStore:
                 )
             except sqlite3.IntegrityError as error:
                 raise Conflict from error
-            _add_work(connection, number, 1, (Work(0, *item) for item in submission.items))
+            connection.executemany(ADD_WORK, (_item_row(number, *one) for one in enumerate(submission.items, 1)))
         return self.get(number)
 
     def get(self, number: int) -> Task:
@@ -184,7 +187,7 @@ class TaskStore:
         number: int,
         *,
         results: Sequence[Result] = (),
-        moved: Sequence[tuple[int, int]] = (),
+        moved: Sequence[MovedFile] = (),
         found: Sequence[Work] = (),
         events: Sequence[Event] = (),
         counters: Mapping[str, int] | None = None,
@@ -195,7 +198,7 @@ class TaskStore:
         Args:
             number: the task.
             results: outcomes.
-            moved: files that were moved and of which there is no more to say than their size, by number.
+            moved: files that were moved.
             found: new work.
             events: new events.
             counters: what the counters grew by.
@@ -205,7 +208,7 @@ class TaskStore:
         with self._database.transaction() as connection:
             connection.executemany(ADD_WORK, [_work_row(number, work) for work in found])
             connection.executemany(SET_RESULT, [_result_row(number, result, now) for result in results])
-            connection.executemany(SET_MOVED, [(size, number, seq) for seq, size in moved])
+            connection.executemany(SET_MOVED, [(*found, number, seq) for seq, *found in moved])
             _add_events(connection, number, events)
             _count(connection, number, counters or {})
             if columns:
@@ -338,9 +341,9 @@ def _options_text(options: Options) -> str:
     return orjson.dumps(plain).decode()
 
 
-def _add_work(connection: sqlite3.Connection, number: int, first: int, work: Iterable[Work]) -> None:
-    rows = (_work_row(number, one._replace(seq=seq)) for seq, one in enumerate(work, first))
-    connection.executemany(ADD_WORK, rows)
+def _item_row(number: int, seq: int, item: Item) -> tuple[Any, ...]:
+    kind, *rest = item
+    return (number, seq, kind.value, PENDING, *rest)
 
 
 def _work_row(number: int, work: Work) -> tuple[Any, ...]:

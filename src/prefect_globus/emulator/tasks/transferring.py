@@ -10,13 +10,14 @@ from prefect_globus.emulator.collections.model import part_names
 from prefect_globus.emulator.collections.paths import FORBIDDEN, child_path, path_parts
 from prefect_globus.emulator.tasks import faults
 from prefect_globus.emulator.tasks.faults import Fault
-from prefect_globus.emulator.tasks.model import Code, Kind, Outcome, Result, Task, Work
-from prefect_globus.emulator.tasks.mover import Control, MoveError, Mover
+from prefect_globus.emulator.tasks.model import Code, Kind, MovedFile, Outcome, Result, Task, Work
+from prefect_globus.emulator.tasks.mover import DEFAULT_ALGORITHM, Control, MoveError, Mover
 from prefect_globus.emulator.tasks.removal import remove
 from prefect_globus.emulator.tasks.round import Round, RoundEnd
 from prefect_globus.emulator.tasks.small_files import SmallFiles
 
 if TYPE_CHECKING:
+    from prefect_globus.emulator.collections.passing import Passing
     from prefect_globus.emulator.collections.storage import Child, Source, Storage, Target
     from prefect_globus.emulator.tasks.interference import Interference
     from prefect_globus.emulator.tasks.store import TaskStore
@@ -49,6 +50,7 @@ class TransferRound(Round):
         self._mover = Mover(task.options, self._part, control)
         self._files_found = 0
         self._small_files = SmallFiles(source, destination, self._destination, parts, control, self._copied)
+        self._passing = source.passing_to(destination)
         control.limit(source.rate, destination.rate)
 
     def run(self) -> RoundEnd:
@@ -57,7 +59,9 @@ class TransferRound(Round):
             return super().run()
 
     def _left_of(self, chunk: list[Work]) -> list[Work]:
-        """Have small files that need no more than to be copied copied at once; return the other work."""
+        """Let files pass, or have small ones that need no more than to be copied copied, at once; return the rest."""
+        if self._passing is not None:
+            return self._let_pass(chunk, self._passing) if self._is_undisturbed() else chunk
         left = [work for work in chunk if work.kind is not Kind.FILE or self._small_files.is_left(work)]
         if len(left) == len(chunk) or not self._may_copy_at_once(len(chunk) - len(left)):
             return chunk
@@ -66,24 +70,49 @@ class TransferRound(Round):
         self._settle()
         return [work for work in chunk if work.seq in taken or self._small_files.is_left(work)]
 
+    def _let_pass(self, chunk: list[Work], passing: Passing) -> list[Work]:
+        """Move plain files from one shape to another by a look at each; return the other work."""
+        self._control.check()  # nobody else does if all of them pass
+        replaces = self._task.options.sync_level is None
+        algorithm = DEFAULT_ALGORITHM if self._task.options.verify_checksum else None
+        left, moved, items = [], [], 0
+        for work in chunk:
+            passed = None
+            if _is_plain(work):
+                passed = passing.passed(work.source_path, work.destination_path, algorithm, replaces=replaces)
+            if passed is None:
+                left.append(work)
+                continue
+            moved.append(MovedFile(work.seq, *passed, algorithm))
+            items += work.kind is Kind.ITEM
+        self._files_moved += len(moved)
+        self._journal.examined(items)
+        self._journal.moved(moved)
+        return left
+
     def _settle(self) -> None:
         """Wait for the files that are being copied, and note them."""
         self._small_files.settle()
 
-    def _copied(self, files: list[tuple[int, int]]) -> None:
+    def _copied(self, files: list[MovedFile]) -> None:
         self._files_moved += len(files)
         self._journal.moved(files)
         self._journal.commit_if_due()
 
     def _may_copy_at_once(self, files: int) -> bool:
         """Tell whether files need no more than to be copied, and are so many that it pays to have it done."""
-        options, control = self._task.options, self._control
+        options = self._task.options
         has_wish = options.sync_level is not None or options.verify_checksum or options.preserve_timestamp
-        if has_wish or control.has_rate or control.policy.file_delay or self._interference.is_possible:
+        if has_wish or not self._is_undisturbed():
             return False
         if files >= FEWEST_AT_ONCE:
             self._small_files.start()
         return self._small_files.is_started
+
+    def _is_undisturbed(self) -> bool:
+        """Tell whether nothing asks for files to be moved one by one."""
+        control = self._control
+        return not (control.has_rate or control.policy.file_delay or self._interference.is_possible)
 
     def _is_fatal(self, fault: Fault) -> bool:
         return fault.is_fatal(self._task.options) and not fault.is_skippable(self._task.options)
@@ -117,10 +146,9 @@ class TransferRound(Round):
         self._walk(work)
 
     def _file(self, work: Work, source: Source) -> None:
-        if work.kind is Kind.ITEM:  # its examination was one subtask, moving it is another (contract section 4)
-            self._journal.result(
-                Result(work.seq, Kind.FILE, Outcome.PENDING), files=1, subtasks_total=1, subtasks_succeeded=1
-            )
+        if work.kind is Kind.ITEM:
+            self._journal.result(Result(work.seq, Kind.FILE, Outcome.PENDING))
+            self._journal.examined(1)
         if self._control.policy.file_delay and not work.is_decided:
             self._control.pause(self._control.policy.file_delay)
         try:
@@ -132,16 +160,7 @@ class TransferRound(Round):
         except (OSError, MoveError) as error:
             raise faults.fault_of(error) from error
         self._files_moved += 1
-        size = source.status.st_size
-        if moved.checksum is None:
-            self._journal.moved([(work.seq, size)])
-            return
-        self._journal.result(
-            Result(work.seq, Kind.FILE, Outcome.DONE, size, moved.checksum, moved.algorithm),
-            files_transferred=1,
-            subtasks_succeeded=1,
-            bytes_transferred=size,
-        )
+        self._journal.moved([MovedFile(work.seq, source.status.st_size, *moved)])
 
     def _is_to_move_now(self, work: Work, source: Source, target: Target) -> bool:
         """Ask the sync level, once: its decision is committed, with that of other files, before it is acted upon."""
@@ -266,6 +285,12 @@ class TransferRound(Round):
         except OSError as error:
             raise faults.fault_of(error) from error
         self._journal.result(Result(work.seq, Kind.SYMLINK, Outcome.DONE), symlinks=1, subtasks_succeeded=1)
+
+
+def _is_plain(work: Work) -> bool:
+    """Tell whether work may be a file of which nothing is wanted but that it be moved."""
+    is_file = work.kind is Kind.FILE or (work.kind is Kind.ITEM and not work.recursive)
+    return is_file and work.external_checksum is None and work.checksum_algorithm is None
 
 
 def _require(condition: bool, code: str, message: str) -> None:
