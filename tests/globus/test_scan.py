@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import posixpath
+import threading
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefect_globus import TransferOptions
-from prefect_globus.globus.scan import Walk
+from prefect_globus.globus.scan import Ahead, Walk
 from prefect_globus.globus.service import Entry
 from prefect_globus.transfers.items import Item, ItemType
 from prefect_globus.transfers.selecting import Selection
@@ -22,14 +28,16 @@ TREES: st.SearchStrategy[Tree] = st.recursive(
 
 
 def listing_of(tree: Tree, asked: list[str] | None = None) -> Any:
-    def listing(path: str) -> list[Entry] | None:
+    def listing(path: str) -> list[Entry] | ItemType:
         if asked is not None:
             asked.append(path)
         folder: Any = tree
         for name in path.split("/") if path else []:
             folder = folder[name]
         if folder is None:
-            return None
+            return ItemType.UNLISTABLE
+        if isinstance(folder, str):
+            return [entry("beyond the link", 1)]
         return [entry(name, content) for name, content in reversed(folder.items())]
 
     return listing
@@ -114,3 +122,84 @@ def test_links_that_lead_back_up_are_not_entered(target: str) -> None:
     tree = {"a": {"b": {"loop": target, "x": 1}}}
     items = list(Walk(listing_of(tree), Selection(TransferOptions(), 0.0), follow=True).items())
     assert [item.path for item in items] == ["a/b/x"]
+
+
+# --- listed ahead
+
+
+FORESTS: st.SearchStrategy[Tree] = st.recursive(
+    st.integers(0, 9) | st.none() | st.sampled_from(["..", ".", "a", "../b"]),  # files, unlistable directories, links
+    lambda children: st.dictionaries(NAMES, children, max_size=4),
+    max_leaves=40,
+).filter(lambda tree: isinstance(tree, dict))
+
+
+class UnreadableError(Exception):
+    """A directory whose listing fails."""
+
+
+class Site:
+    """A tree whose listings are answered in an order, and fail in places, that a seed decides."""
+
+    def __init__(self, tree: Tree, failing: frozenset[str] = frozenset(), seed: int = 0) -> None:
+        self.asked: list[str] = []
+        self._list = listing_of(tree)
+        self._failing = failing
+        self._random = Random(seed)
+        self._lock = threading.Lock()
+        self.at_work = self.most_at_work = 0
+
+    def listing(self, path: str) -> list[Entry] | ItemType:
+        with self._lock:
+            self.asked.append(path)
+            self.at_work += 1
+            self.most_at_work = max(self.most_at_work, self.at_work)
+            delay = self._random.choice((0, 0, 0, 0.001))
+        try:
+            time.sleep(delay)
+            if path in self._failing:
+                raise UnreadableError(path)
+            found: list[Entry] | ItemType = self._list(path)
+            return found
+        finally:
+            with self._lock:
+                self.at_work -= 1
+
+    def flaky(self, path: str) -> list[Entry] | ItemType:
+        """The same, but it fails now and then."""
+        with self._lock:
+            fails = self._random.random() < 0.1
+        if fails:
+            raise ConnectionError
+        return self.listing(path)
+
+
+def walked(walk: Walk) -> tuple[list[Item], str | None]:
+    """The items of a walk up to its end, or up to the directory where it failed, and that."""
+    items: deque[Item] = deque()
+    try:
+        items.extend(walk.items())
+    except UnreadableError as error:
+        return list(items), str(error)
+    return list(items), None
+
+
+def paths_of(items: list[Item]) -> list[str]:
+    return ["", *(item.path for item in items), *(posixpath.dirname(item.path) for item in items)]
+
+
+@settings(deadline=None, max_examples=60)
+@given(FORESTS, st.integers(), st.booleans(), st.data())
+def test_listing_ahead_changes_nothing_but_the_time(tree: Tree, seed: int, follow: bool, data: st.DataObject) -> None:
+    """Whatever order answers come in and whatever fails, from any cursor on: the same items, then the same error."""
+    selection = Selection(TransferOptions(exclude=("!*",)), 0.0)
+    reached = paths_of(walked(Walk(Site(tree).listing, selection, follow=follow))[0])
+    failing = frozenset(data.draw(st.lists(st.sampled_from(reached), max_size=2)))
+    after = data.draw(st.none() | st.sampled_from(reached[1:])) if reached[1:] else None
+    serial, parallel = Site(tree, failing), Site(tree, failing, seed)
+    one_by_one = walked(Walk(serial.listing, selection, follow=follow, after=after))
+    with ThreadPoolExecutor(4) as pool:
+        ahead = Walk(parallel.listing, selection, follow=follow, after=after, ahead=Ahead(pool, parallel.flaky))
+        assert walked(ahead) == one_by_one
+    if one_by_one[1] is None:
+        assert sorted(parallel.asked) == sorted(serial.asked)  # each once, and nothing that lies before the cursor

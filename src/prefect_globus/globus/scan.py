@@ -4,32 +4,90 @@ from __future__ import annotations
 
 import logging
 import posixpath
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from operator import itemgetter
 
+from prefect_globus.globus.lookahead import LookAhead
 from prefect_globus.globus.service import Entry
 from prefect_globus.transfers.items import Item, ItemType, is_nameable
 from prefect_globus.transfers.selecting import Selection
 
 _log = logging.getLogger(__name__)
 
-Listing = Callable[[str], Sequence[Entry] | None]
-"""Lists the directory with this path relative to the source (``""`` is the source itself); None when it cannot."""
+Listing = Callable[[str], Sequence[Entry] | ItemType]
+"""Lists the directory with this path relative to the source (``""`` is the source itself).
+
+Where it cannot be listed, and that is no error: as what sort of item the directory counts instead.
+"""
 
 
 @dataclass(frozen=True)
-class _Directory:
-    """A directory whose entries are being walked.
+class Ahead:
+    """How directories are listed before the walk comes to them.
+
+    Args:
+        pool: whose threads list them.
+        listing: asks once; where it raises, the walk asks for itself when it comes there.
+    """
+
+    pool: Executor
+    listing: Listing
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """What a directory holds, or as what it counts instead.
 
     Args:
         path: relative to the source.
-        real: on the collection, with symbolic links resolved, as far as the listing tells; finds loops.
-        entries: those not yet walked, in order.
+        items: those not yet in the manifest, in order; the directories among them are the ones that are entered.
+        directories: the positions of these.
+        links: by path, where those lead that are symbolic links.
+        is_empty: whether it holds nothing at all.
+        instead: what it counts as where it cannot be listed.
     """
 
     path: str
+    items: Sequence[Item] = ()
+    directories: Sequence[int] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+    is_empty: bool = False
+    instead: ItemType | None = None
+
+    @property
+    def width(self) -> int:
+        return len(self.items)
+
+    @property
+    def ahead(self) -> list[str]:
+        """Those that the walk is sure to enter: of links it depends on where it is by then."""
+        paths = (self.items[position].path for position in self.directories)
+        return [path for path in paths if path not in self.links and is_nameable(path)]
+
+    def runs(self) -> Iterator[tuple[Sequence[Item], Item | None]]:
+        """What comes before each of the directories, with that; at the end what is left, with None."""
+        begin = 0
+        for position in self.directories:
+            yield self.items[begin:position], self.items[position]
+            begin = position + 1
+        yield self.items[begin:], None
+
+
+@dataclass(frozen=True)
+class _Level:
+    """A directory that the walk is in.
+
+    Args:
+        folder: what it holds.
+        real: its path on the collection, with symbolic links resolved, as far as the listing tells; finds loops.
+        runs: what is left of it.
+    """
+
+    folder: _Folder
     real: str
-    entries: Iterator[Entry]
+    runs: Iterator[tuple[Sequence[Item], Item | None]]
 
 
 @dataclass(frozen=True)
@@ -42,6 +100,7 @@ class Walk:
         root: the path of the source on its collection.
         follow: whether symbolic links are followed; otherwise they are left out.
         after: go on behind this path, without listing what lies before it.
+        ahead: lists directories before the walk comes to them; None to list one after the other.
     """
 
     listing: Listing
@@ -49,59 +108,85 @@ class Walk:
     root: str = "/"
     follow: bool = False
     after: str | None = None
+    ahead: Ahead | None = None
 
     def items(self) -> Iterator[Item]:
-        """Yield the items, depth first, names in code point order, with one listing in memory for each level."""
-        stack = [_Directory("", self.root, self._in_order("", self.listing("") or ()))]
-        while stack:
-            parent = stack[-1]
-            entry = next(parent.entries, None)
-            if entry is None:
-                stack.pop()
-                continue
-            path = f"{parent.path}/{entry.name}" if parent.path else entry.name
-            item = Item(path, entry.size, entry.mtime, entry.type)
-            if entry.is_directory:
-                if not self.selection.enters(path) or _loops(path, entry, stack):
-                    continue
-                listed = self.listing(path) if is_nameable(path) else None
-                if listed is None:
-                    yield Item(path, 0, entry.mtime, ItemType.UNLISTABLE)  # what it holds cannot be selected
-                    continue
-                entries = [child for child in listed if self._sees(child)]
-                if entries:
-                    stack.append(_Directory(path, _real(entry, parent), self._in_order(path, entries)))
-                    continue
-                if self.after is not None and self.after.startswith(f"{path}/"):
-                    continue  # it was not empty when the cursor came through
-                item = Item(path, 0, entry.mtime, ItemType.DIRECTORY)
-            if self.selection.takes(item):
-                yield item
+        """Yield the items, depth first, names in code point order.
 
-    def _sees(self, entry: Entry) -> bool:
-        return self.follow or entry.link_target is None
+        In memory are one listing for each level and what is listed ahead, which goes on until the iterator is closed.
+        """
+        with self._looking_ahead() as ahead:
+            stack = [_level(self._folder("", ahead), self.root)]
+            while stack:
+                run, directory = next(stack[-1].runs)
+                yield from self.selection.chosen(run)
+                if directory is None:
+                    stack.pop()
+                elif not _loops(directory, stack):
+                    folder = self._folder(directory.path, ahead)
+                    if folder.instead is not None:  # what it holds cannot be selected
+                        yield directory._replace(size=0, type=folder.instead)
+                    elif not folder.is_empty:
+                        stack.append(_level(folder, _real(directory, stack[-1])))
+                    elif self.after is None or not self.after.startswith(f"{directory.path}/"):
+                        yield from self.selection.chosen([directory._replace(size=0)])
+                    # else it was not empty when the cursor came through
 
-    def _in_order(self, path: str, entries: Sequence[Entry]) -> Iterator[Entry]:
-        """The entries of directory ``path`` that are not yet in the manifest, sorted."""
-        ordered = sorted(filter(self._sees, entries), key=lambda entry: entry.name)
+    def _looking_ahead(self) -> LookAhead[_Folder]:
+        pool, listing = (self.ahead.pool, self.ahead.listing) if self.ahead is not None else (None, self.listing)
+        return LookAhead(pool, lambda path: self._opened(path, listing(path)))
+
+    def _folder(self, path: str, ahead: LookAhead[_Folder]) -> _Folder:
+        if not is_nameable(path):
+            return _Folder(path, instead=ItemType.UNLISTABLE)
+        folder = ahead.take(path)
+        if folder is None:
+            folder = self._opened(path, self.listing(path))
+            ahead.go_on(folder)
+        return folder
+
+    def _opened(self, path: str, listed: Sequence[Entry] | ItemType) -> _Folder:
+        if isinstance(listed, ItemType):
+            return _Folder(path, instead=listed)
         prefix = f"{path}/" if path else ""
-        if self.after is None or not self.after.startswith(prefix):
-            return iter(ordered)
-        # the cursor lies in this directory: go on behind its name, or with it where it leads further down
-        name, slash, _ = self.after[len(prefix) :].partition("/")
-        return (each for each in ordered if each.name > name or (each.name == name and slash and each.is_directory))
+        seen = [entry for entry in listed if self.follow or entry.link_target is None]
+        items = [Item(prefix + entry.name, entry.size, entry.mtime, entry.type) for entry in seen]
+        items.sort(key=itemgetter(0))
+        if self.after is not None and self.after.startswith(prefix):
+            items = _behind(items, prefix, self.after)
+        items = [item for item in items if item.type is not ItemType.DIRECTORY or self.selection.enters(item.path)]
+        return _Folder(
+            path,
+            items,
+            [position for position, item in enumerate(items) if item.type is ItemType.DIRECTORY],
+            {prefix + entry.name: entry.link_target for entry in seen if entry.link_target is not None},
+            is_empty=not seen,
+        )
 
 
-def _real(entry: Entry, parent: _Directory) -> str:
-    return posixpath.normpath(posixpath.join(parent.real, entry.link_target or entry.name))
+def _behind(items: Sequence[Item], prefix: str, cursor: str) -> list[Item]:
+    """The ``items`` of the directory in which the cursor lies that are not yet in the manifest."""
+    name, slash, _ = cursor[len(prefix) :].partition("/")
+    at = prefix + name  # behind it, or with it where it leads further down
+    return [item for item in items if item.path > at or (item.path == at and slash and item.type is ItemType.DIRECTORY)]
 
 
-def _loops(path: str, entry: Entry, stack: list[_Directory]) -> bool:
+def _level(folder: _Folder, real: str) -> _Level:
+    return _Level(folder, real, folder.runs())
+
+
+def _real(directory: Item, parent: _Level) -> str:
+    there = parent.folder.links.get(directory.path, posixpath.basename(directory.path))
+    return posixpath.normpath(posixpath.join(parent.real, there))
+
+
+def _loops(directory: Item, stack: list[_Level]) -> bool:
     """Whether a link leads back to a directory that the walk is in."""
-    if entry.link_target is None:
+    target = stack[-1].folder.links.get(directory.path)
+    if target is None:
         return False
-    real = _real(entry, stack[-1])
-    loops = any(f"{directory.real}/".startswith(f"{real.rstrip('/')}/") for directory in stack)
+    real = _real(directory, stack[-1])
+    loops = any(f"{level.real}/".startswith(f"{real.rstrip('/')}/") for level in stack)
     if loops:
-        _log.warning("The link %r leads back to %s and is not followed", path, entry.link_target)
+        _log.warning("The link %r leads back to %s and is not followed", directory.path, target)
     return loops

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
 from prefect_globus.blocks.checkpoints import CheckpointStore
+from prefect_globus.globus.lookahead import MOST_AT_ONCE
 from prefect_globus.globus.service import GlobusService
 from prefect_globus.tasks.counting import Counting
 from prefect_globus.tasks.holds import Hold, Holds
@@ -69,6 +71,8 @@ class Driver:
         self._lock = threading.RLock()
         self._holds = Holds(self.stop, self._write_hold)
         self._resources = ExitStack()
+        self.listers = ThreadPoolExecutor(MOST_AT_ONCE, "lister")  # no thread begins before it is needed
+        self._resources.callback(self.listers.shutdown, wait=False, cancel_futures=True)
         self._resources.callback(self.slots.close)
         self._resources.callback(self.counting.end)
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from functools import partial
 
-from prefect_globus.globus.scan import Walk
 from prefect_globus.tasks.driver import Driver
-from prefect_globus.tasks.listing import DestinationView, listing_if_there
+from prefect_globus.tasks.listing import DestinationView, items_there
 from prefect_globus.tasks.logs import run_logger
 from prefect_globus.tasks.recalling import Reader, deliveries, manifest_behind, transfers_between
 from prefect_globus.transfers.delivered import Judge, Recall, merged
 from prefect_globus.transfers.errors import TransferNotFoundError
 from prefect_globus.transfers.incremental import Account, Claim, Inspection, accounts, claims_of, gone, why_unknown
-from prefect_globus.transfers.items import Item, ItemType, scan_order
+from prefect_globus.transfers.items import Item, scan_order
 from prefect_globus.transfers.model import Transfer
 from prefect_globus.transfers.selecting import Selection
 from prefect_globus.transfers.states import FINAL_TRANSFER_STATUSES, TransferStatus
@@ -136,9 +134,7 @@ def items_extra(driver: Driver, transfer: Transfer) -> Iterator[Item]:
     """
     if transfer.source_is_file:
         return
-    listing = partial(listing_if_there, driver, transfer.destination)
-    walk = Walk(listing, Selection(transfer.options, 0), transfer.destination.path)
-    there = (each for each in walk.items() if each.type is not ItemType.UNLISTABLE)  # it has vanished meanwhile
+    there = items_there(driver, transfer.destination, Selection(transfer.options, 0))
     yield from gone(transfer.options, there, manifest_items(driver, transfer))
 
 

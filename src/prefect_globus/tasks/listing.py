@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from prefect_globus.globus.scan import Walk
+from prefect_globus.globus.scan import Ahead, Walk
 from prefect_globus.globus.service import Entry
 from prefect_globus.tasks.driver import Driver
 from prefect_globus.tasks.logs import run_logger
@@ -19,7 +19,7 @@ from prefect_globus.transfers.errors import (
     SourceNotFoundError,
 )
 from prefect_globus.transfers.extras import folded
-from prefect_globus.transfers.items import Item
+from prefect_globus.transfers.items import Item, ItemType
 from prefect_globus.transfers.location import Location
 from prefect_globus.transfers.model import Transfer
 from prefect_globus.transfers.removals import Sight
@@ -29,7 +29,7 @@ from prefect_globus.transfers.selecting import Selection
 _SKIPPABLE = ("PermissionDenied", "ClientError.NotFound", "NotDirectory")
 
 
-def source_items(driver: Driver, transfer: Transfer, selection: Selection, after: str | None) -> Iterator[Item]:
+def source_items(driver: Driver, transfer: Transfer, selection: Selection, after: str | None) -> Generator[Item]:
     """What the source of ``transfer`` has, in scan order.
 
     Args:
@@ -40,8 +40,10 @@ def source_items(driver: Driver, transfer: Transfer, selection: Selection, after
     """
     if not transfer.source_is_file:
         follow = transfer.options.symlinks == "follow"
-        listing = partial(_listing, driver, transfer)
-        yield from Walk(listing, selection, transfer.source.path, follow, after).items()
+        listing = partial(_listing, transfer, partial(_listed, driver, transfer.source))
+        at_once = partial(_listing, transfer, partial(_listed_at_once, driver, transfer.source))
+        ahead = Ahead(driver.listers, at_once)
+        yield from Walk(listing, selection, transfer.source.path, follow, after, ahead).items()
     elif after is None:
         entry = driver.patiently(driver.globus.stat, transfer.source)
         if entry is None:
@@ -56,20 +58,45 @@ def source_items(driver: Driver, transfer: Transfer, selection: Selection, after
             yield item._replace(path="")
 
 
-def _listing(driver: Driver, transfer: Transfer, path: str) -> Sequence[Entry] | None:
-    """A directory's entries; None when it is to be skipped because it cannot be read.
+def _listing(transfer: Transfer, listed: Callable[[str], Sequence[Entry]], path: str) -> Sequence[Entry] | ItemType:
+    """A directory's entries; UNLISTABLE when it is to be skipped because it cannot be read.
 
     Without skip_source_errors that ends the scan: the cursor stays before the directory, so that a resume lists it
     when it is mended.
     """
-    driver.stop.check_new()
     try:
-        return driver.patiently(driver.globus.list_directory, transfer.source.child(path))
+        return listed(path)
     except (GlobusNotFoundError, GlobusRefusedPathError) as error:
         if not path or not transfer.options.skip_source_errors or not error.code.endswith(_SKIPPABLE):
             raise
         run_logger().warning("%s It is skipped.", error)
-        return None
+        return ItemType.UNLISTABLE
+
+
+def _listed(driver: Driver, location: Location, path: str) -> Sequence[Entry]:
+    driver.stop.check_new()
+    return driver.patiently(driver.globus.list_directory, location.child(path))
+
+
+def _listed_at_once(driver: Driver, location: Location, path: str) -> Sequence[Entry]:
+    """The same without patience, for what is listed ahead."""
+    driver.stop.check_new()
+    return driver.globus.list_directory(location.child(path))
+
+
+def items_there(driver: Driver, location: Location, selection: Selection) -> Iterator[Item]:
+    """What the directory ``location`` has, in scan order; symbolic links are not among it."""
+    listing = partial(_listing_of_what_is_there, partial(_listed, driver, location))
+    at_once = partial(_listing_of_what_is_there, partial(_listed_at_once, driver, location))
+    walk = Walk(listing, selection, location.path, ahead=Ahead(driver.listers, at_once))
+    return (each for each in walk.items() if each.type is not ItemType.UNLISTABLE)
+
+
+def _listing_of_what_is_there(listed: Callable[[str], Sequence[Entry]], path: str) -> Sequence[Entry] | ItemType:
+    try:
+        return listed(path)
+    except GlobusNotFoundError:
+        return ItemType.UNLISTABLE  # it has vanished meanwhile
 
 
 class View:
@@ -85,7 +112,7 @@ class View:
         self._driver = driver
         self._location = location
         self._is_file = is_file
-        self._open: list[_Listed] = []  # the directories from the root to the latest one
+        self._open: list[_Level] = []  # the directories from the root to the latest one
 
     def look(self, path: str) -> Item | None:
         """What is at ``path``, relative to the location; None when there is nothing."""
@@ -111,13 +138,13 @@ class View:
         while self._open and not f"{directory}/".startswith(_prefix(self._open[-1].path)):
             self._open.pop()
         if not self._open:
-            self._open.append(_Listed("", self._listed("")))
+            self._open.append(_Level("", self._listed("")))
         path, entries = self._open[-1].path, self._open[-1].entries
         for name in filter(None, directory[len(_prefix(path)) :].split("/")):
             found = entries.get(name)
             path = posixpath.join(path, name)
             entries = self._listed(path) if found is not None and found.is_directory else {}
-            self._open.append(_Listed(path, entries))
+            self._open.append(_Level(path, entries))
         return entries
 
     def _listed(self, path: str) -> Mapping[str, Entry]:
@@ -133,7 +160,7 @@ class DestinationView(View):
 
 
 @dataclass(frozen=True)
-class _Listed:
+class _Level:
     """A directory that was listed."""
 
     path: str
@@ -150,9 +177,8 @@ class _Listed:
 
 def listing_if_there(driver: Driver, location: Location, path: str) -> Sequence[Entry] | None:
     """The entries of a directory ``path`` of a location; None when there is none."""
-    driver.stop.check_new()
     try:
-        return driver.patiently(driver.globus.list_directory, location.child(path))
+        return _listed(driver, location, path)
     except GlobusNotFoundError:
         return None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from typing import Protocol
 
 from prefect import task
@@ -38,8 +39,8 @@ def scan_source(transfer_id: str) -> int:
         choose_since(driver)
     ledger = driver.progress.ledger()
     scan: Scan = SourceScan(driver) if driver.transfer.repairs is None else RepairScan(driver, driver.transfer.repairs)
-    with span("scan", {"transfer_id": transfer_id}):
-        for items in cut_batches(scan.items(), driver.options, ledger.items, ledger.bytes_total):
+    with span("scan", {"transfer_id": transfer_id}), closing(scan.items()) as found:
+        for items in cut_batches(found, driver.options, ledger.items, ledger.bytes_total):
             driver.stop.check_new()
             outcomes, faults = scan.decided(items)
             driver.append(items, outcomes, faults)
@@ -54,7 +55,7 @@ def scan_source(transfer_id: str) -> int:
 class Scan(Protocol):
     """Finds what is to be transferred."""
 
-    def items(self) -> Iterator[Item]:
+    def items(self) -> Generator[Item]:
         """The items, in scan order, from behind the cursor on."""
 
     def decided(self, items: Sequence[Item]) -> tuple[bytes, Sequence[ItemFault]]:
@@ -72,7 +73,7 @@ class SourceScan:
             earlier = earlier_deliveries(driver, driver.transfer) if driver.options.idempotency == "mtime" else ()
             self._judge = Recall(earlier)
 
-    def items(self) -> Iterator[Item]:
+    def items(self) -> Generator[Item]:
         """See `Scan.items`."""
         transfer, options = self._driver.transfer, self._driver.options
         selection = Selection(options, transfer.created_at.timestamp())

@@ -7,7 +7,7 @@ other, and what is final stays final.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 from uuid import UUID
@@ -114,7 +114,7 @@ class RepairScan:
         self._check = check
         self._found: dict[str, Finding] = {}
 
-    def items(self) -> Iterator[Item]:
+    def items(self) -> Generator[Item]:
         """See `Scan.items`."""
         for finding in findings(self._driver, self._check, self._driver.transfer.cursor):
             self._found[finding.item.path] = finding

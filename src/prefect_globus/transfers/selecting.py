@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from prefect_globus.transfers.items import Item, ItemType
 from prefect_globus.transfers.options import TransferOptions
+
+_RESTRICTIONS = (
+    "include",
+    "exclude",
+    "min_size",
+    "max_size",
+    "min_age_seconds",
+    "max_age_seconds",
+    "filter_callback",
+)
 
 
 class Selection:
@@ -16,10 +27,15 @@ class Selection:
         self._options = options
         self._oldest = began - options.max_age_seconds if options.max_age_seconds is not None else None
         self._newest = began - options.min_age_seconds if options.min_age_seconds is not None else None
+        self._takes_all = not any(getattr(options, name) not in (None, ()) for name in _RESTRICTIONS)
 
     def enters(self, path: str) -> bool:
         """Whether the directory ``path`` is listed at all."""
         return not any(matches(path, pattern) for pattern in self._options.exclude)
+
+    def chosen(self, items: Iterable[Item]) -> Iterable[Item]:
+        """Those of ``items`` that are transferred."""
+        return items if self._takes_all else filter(self.takes, items)
 
     def takes(self, item: Item) -> bool:
         """Whether ``item`` is transferred."""
