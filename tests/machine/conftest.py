@@ -9,15 +9,15 @@ import pytest
 
 from prefect_globus import CheckpointStore, FileCheckpointStore, GlobusCredentials, SqlCheckpointStore
 from prefect_globus.emulator.process import running_emulator
-from prefect_globus.tasks import watching
+from prefect_globus.tasks import polling, watching
 from support.by_hand import Ground
 
 
 @pytest.fixture
 def ground(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
     """Where the examples of one test happen, which all share one emulator; its parameter says what kind of store."""
-    for name in ("_FIRST_LOOK", "_END_LOOK"):
-        monkeypatch.setattr(watching, name, 0.02)  # the tasks here take no longer
+    for module, name in ((watching, "_FIRST_LOOK"), (watching, "_END_LOOK"), (polling, "_LEAST_SECONDS")):
+        monkeypatch.setattr(module, name, 0.02)  # the tasks here take no longer
     store: CheckpointStore
     if request.param == "files":
         store = FileCheckpointStore(basepath=str(tmp_path / "checkpoints"))

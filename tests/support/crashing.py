@@ -37,7 +37,7 @@ from prefect_globus.emulator.process import Emulator
 from prefect_globus.flows import control
 from prefect_globus.flows.maintenance import resume_incomplete
 from prefect_globus.flows.redriving import redrive_transfer
-from prefect_globus.tasks import watching
+from prefect_globus.tasks import polling, watching
 from prefect_globus.transfers.errors import TransferError
 from prefect_globus.transfers.items import Outcome
 from support.boundaries import Boundaries, instrument, kill_this_process
@@ -208,7 +208,7 @@ def _child(run: Run, what: str, at: str | None) -> None:
     os.dup2(log, 2)
     boundaries = Boundaries(run.transfer_id, at, kill_this_process)
     instrument(boundaries, lambda request: _keep_token(run, request))
-    watching._FIRST_LOOK = watching._END_LOOK = 0.05  # the tasks here take no longer
+    watching._FIRST_LOOK = watching._END_LOOK = polling._LEAST_SECONDS = 0.05  # the tasks here take no longer
     error = None
     with temporary_settings({PREFECT_API_URL: run.prefect_api, PREFECT_LOGGING_LEVEL: "INFO"}):
         try:

@@ -17,6 +17,7 @@ from prefect_globus.tasks.holds import Hold, Holds
 from prefect_globus.tasks.journal import Room
 from prefect_globus.tasks.leases import Tenure, take_lease
 from prefect_globus.tasks.patience import patiently
+from prefect_globus.tasks.polling import Polling
 from prefect_globus.tasks.processes import this_holder
 from prefect_globus.tasks.progress import Progress
 from prefect_globus.tasks.slots import Slots
@@ -70,6 +71,7 @@ class Driver:
         self._tenure: Tenure | None = None
         self._lock = threading.RLock()
         self._holds = Holds(self.stop, self._write_hold)
+        self.polling = Polling(self.stop, lambda task_ids: self.patiently(globus.tasks, task_ids))
         self._resources = ExitStack()
         self.listers = ThreadPoolExecutor(MOST_AT_ONCE, "lister")  # no thread begins before it is needed
         self._resources.callback(self.listers.shutdown, wait=False, cancel_futures=True)

@@ -88,9 +88,8 @@ def seen_to_end(driver: Driver, attempt: Attempt, tell: Callable[[TaskView], Non
         if verdict.action is Action.WAIT_FOR_PERSON:
             view = _mended(driver, attempt, watch, view, verdict)
             continue
-        driver.stop.wait(wait)
+        view = look(driver, attempt, wait)
         wait = min(driver.options.poll_interval, wait * 1.5)
-        view = look(driver, attempt)
     return Seen(view, codes=watch.codes)
 
 
@@ -104,18 +103,21 @@ def end_task(driver: Driver, attempt: Attempt) -> TaskView | None:
     view = look(driver, attempt)
     if view is not None and not view.ended:
         driver.act(driver.globus.cancel, view.task_id)
-    while (view := look(driver, attempt)) is not None and not view.ended:
-        driver.stop.wait(_END_LOOK)
+        view = look(driver, attempt)
+    while view is not None and not view.ended:
+        view = look(driver, attempt, _END_LOOK)
     return view
 
 
-def look(driver: Driver, attempt: Attempt) -> TaskView | None:
-    """The task of ``attempt`` as Globus has it now; None when it is so old that Globus has forgotten it.
+def look(driver: Driver, attempt: Attempt, seconds: float = 0.0) -> TaskView | None:
+    """The task of ``attempt``, ``seconds`` from now at most; None when it is so old that Globus has forgotten it.
 
     Raises:
         TaskNotVisibleError: Globus does not show it, though it must still know it.
     """
     task_id, since = _task_id(attempt), attempt.submitted_at
+    if (view := driver.polling.look(task_id, seconds)) is not None:
+        return view
     try:
         return driver.patiently(driver.globus.task, task_id)
     except GlobusNotFoundError as error:
