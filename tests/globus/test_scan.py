@@ -45,9 +45,9 @@ def listing_of(tree: Tree, asked: list[str] | None = None) -> Any:
 
 def entry(name: str, content: Any) -> Entry:
     if isinstance(content, str):  # a link
-        return Entry(name, ItemType.DIRECTORY, True, 0, 0, content)
+        return Entry(name, ItemType.DIRECTORY, 0, 0, content)
     folder = content is None or isinstance(content, dict)
-    return Entry(name, ItemType.DIRECTORY if folder else ItemType.FILE, folder, 0 if folder else content, 0, None)
+    return Entry(name, ItemType.DIRECTORY if folder else ItemType.FILE, 0 if folder else content, 0, None)
 
 
 def walk(tree: Tree, after: str | None = None, **options: Any) -> list[Item]:

@@ -7,14 +7,15 @@ import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from operator import itemgetter
+from operator import attrgetter
 
 from prefect_globus.globus.lookahead import LookAhead
 from prefect_globus.globus.service import Entry
-from prefect_globus.transfers.items import Item, ItemType, is_nameable
+from prefect_globus.transfers.items import Item, ItemType, as_item, is_nameable
 from prefect_globus.transfers.selecting import Selection
 
 _log = logging.getLogger(__name__)
+_path_of = attrgetter("path")
 
 Listing = Callable[[str], Sequence[Entry] | ItemType]
 """Lists the directory with this path relative to the source (``""`` is the source itself).
@@ -148,20 +149,20 @@ class Walk:
     def _opened(self, path: str, listed: Sequence[Entry] | ItemType) -> _Folder:
         if isinstance(listed, ItemType):
             return _Folder(path, instead=listed)
+        seen = listed if self.follow else [entry for entry in listed if entry.link_target is None]
+        if not seen:
+            return _Folder(path, is_empty=True)
         prefix = f"{path}/" if path else ""
-        seen = [entry for entry in listed if self.follow or entry.link_target is None]
-        items = [Item(prefix + entry.name, entry.size, entry.mtime, entry.type) for entry in seen]
-        items.sort(key=itemgetter(0))
+        names, types, sizes, mtimes, targets = zip(*seen, strict=True)
+        items = sorted(map(as_item, zip(map(prefix.__add__, names), sizes, mtimes, types, strict=True)), key=_path_of)
         if self.after is not None and self.after.startswith(prefix):
             items = _behind(items, prefix, self.after)
+        if ItemType.DIRECTORY not in types:
+            return _Folder(path, items)
         items = [item for item in items if item.type is not ItemType.DIRECTORY or self.selection.enters(item.path)]
-        return _Folder(
-            path,
-            items,
-            [position for position, item in enumerate(items) if item.type is ItemType.DIRECTORY],
-            {prefix + entry.name: entry.link_target for entry in seen if entry.link_target is not None},
-            is_empty=not seen,
-        )
+        directories = [position for position, item in enumerate(items) if item.type is ItemType.DIRECTORY]
+        links = {prefix + name: target for name, target in zip(names, targets, strict=True) if target is not None}
+        return _Folder(path, items, directories, links)
 
 
 def _behind(items: Sequence[Item], prefix: str, cursor: str) -> list[Item]:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import globus_sdk
+import orjson
 
 from prefect_globus.globus.errors import translated
 from prefect_globus.globus.observing import observe
@@ -31,10 +32,14 @@ class Entry(NamedTuple):
 
     name: str
     type: ItemType
-    is_directory: bool
     size: int
     mtime: int
     link_target: str | None
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is a directory, or a symbolic link to one."""
+        return self.type is ItemType.DIRECTORY
 
 
 class Collection(NamedTuple):
@@ -122,7 +127,7 @@ class GlobusService:
         try:
             with translated(f"a look at {location}"):
                 answer = self._client.operation_stat(location.collection, path=location.path)
-                return _entry(answer.data)
+                return _entries([answer.data])[0]
         except GlobusNotFoundError:
             return None
 
@@ -131,7 +136,7 @@ class GlobusService:
         some = globus_sdk.MISSING if limit is None else limit
         with translated(f"the listing of {location}"):
             answer = self._client.operation_ls(location.collection, path=location.path, limit=some)
-            return [_entry(document) for document in answer["DATA"]]
+            return _entries(_documents(answer))
 
     def make_directories(self, location: Location) -> None:
         """Create a directory and those above it that are missing."""
@@ -293,13 +298,23 @@ def _view(document: Mapping[str, Any]) -> TaskView:
 _TYPES = {member.value: member for member in ItemType}
 
 
-def _entry(document: Mapping[str, Any]) -> Entry:
-    modified = document.get("last_modified")
-    return Entry(
-        name=document["name"],
-        type=_TYPES.get(document["type"], ItemType.OTHER),
-        is_directory=document["type"] == "dir",
-        size=document.get("size") or 0,
-        mtime=int(datetime.fromisoformat(modified).timestamp()) if modified else 0,
-        link_target=document.get("link_target"),
-    )
+def _documents(answer: globus_sdk.GlobusHTTPResponse) -> Sequence[Mapping[str, Any]]:
+    """The documents of a long answer, which json takes four times as long to read."""
+    try:
+        documents: Sequence[Mapping[str, Any]] = orjson.loads(answer.binary_content)["DATA"]
+    except orjson.JSONDecodeError:  # json reads lone surrogates, too, which a name may hold
+        documents = answer["DATA"]
+    return documents
+
+
+def _entries(documents: Iterable[Mapping[str, Any]]) -> list[Entry]:
+    return [
+        Entry(
+            document["name"],
+            _TYPES.get(document["type"], ItemType.OTHER),
+            document.get("size") or 0,
+            int(datetime.fromisoformat(modified).timestamp()) if (modified := document.get("last_modified")) else 0,
+            document.get("link_target"),
+        )
+        for document in documents
+    ]
