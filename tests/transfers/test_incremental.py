@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from pydantic import ValidationError
 
-from prefect_globus.tasks.incremental import items_gone, last_completed, recalled
+from prefect_globus.tasks.incremental import delivered_before, items_gone, last_completed, recalled
 from prefect_globus.transfers.batches import Batch, Settlement
 from prefect_globus.transfers.delivered import Recall
 from prefect_globus.transfers.incremental import Inspection, looks_the_same, why_unknown
@@ -167,10 +167,9 @@ class Histories(RuleBasedStateMachine):
     def _judged(self, transfer: Transfer, items: list[Item]) -> bytes:
         if transfer.options.mode == "full":
             return bytes(len(items))
-        record = recalled(self.memory, transfer)
         if transfer.options.compare_with == "manifest":
-            return Recall(record).outcomes(items)
-        return Inspection(record, self._look, preserve_timestamp=False).outcomes(items)
+            return Recall(delivered_before(self.memory, transfer)).outcomes(items)
+        return Inspection(recalled(self.memory, transfer), self._look, preserve_timestamp=False).outcomes(items)
 
     def _look(self, path: str) -> Item | None:
         if path not in self.destination:
@@ -290,7 +289,7 @@ def test_what_is_new_or_changed_is_moved_and_what_is_gone_is_known(
         return known == item or (known is not None and known.type is item.type is ItemType.DIRECTORY)
 
     expected = [Outcome.UNCHANGED if is_same(item) else Outcome.REMAINING for item in after]
-    assert list(Recall(recalled(memory, own)).outcomes(after)) == expected
+    assert list(Recall(delivered_before(memory, own)).outcomes(after)) == expected
 
     own = memory.add(own, after, Outcome.UNCHANGED, size)
     now = {item.path for item in after}
@@ -422,4 +421,4 @@ def test_what_was_begun_before_the_last_completed_one_only_contradicts() -> None
     lax = TransferOptions(sync_level="exists")
     memory.add(Transfer(id="last", created_at=began + day, options=lax, **how), [Item("b", 2, 2)], Outcome.UNCHANGED)
     own = Transfer(id="own", options=INCREMENTAL, since="last", **ROOT)
-    assert Recall(recalled(memory, own)).outcomes([Item("b", 1, 1)]) == bytes([Outcome.REMAINING])
+    assert Recall(delivered_before(memory, own)).outcomes([Item("b", 1, 1)]) == bytes([Outcome.REMAINING])

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from prefect_globus.tasks.driver import Driver
 from prefect_globus.tasks.listing import DestinationView, items_there
 from prefect_globus.tasks.logs import run_logger
 from prefect_globus.tasks.recalling import Reader, deliveries, manifest_behind, transfers_between
-from prefect_globus.transfers.delivered import Judge, Recall, merged
+from prefect_globus.transfers.batches import Batch
+from prefect_globus.transfers.delivered import Judge, Recall, delivered_items, in_runs, merged
 from prefect_globus.transfers.errors import TransferNotFoundError
-from prefect_globus.transfers.incremental import Account, Claim, Inspection, accounts, claims_of, gone, why_unknown
+from prefect_globus.transfers.incremental import (
+    Account,
+    Claim,
+    Inspection,
+    accounts,
+    claims_of,
+    gone,
+    missing,
+    standing,
+    standing_alone,
+    why_unknown,
+)
 from prefect_globus.transfers.items import Item, scan_order
 from prefect_globus.transfers.model import Transfer
 from prefect_globus.transfers.selecting import Selection
@@ -43,11 +55,10 @@ def last_completed(reader: Reader, own: Transfer) -> Transfer | None:
 def incremental_judge(driver: Driver) -> Judge:
     """What tells which items of the scan are neither new nor changed."""
     own = driver.transfer
-    record = recalled(driver, own)
     if driver.options.compare_with == "manifest":
-        return Recall(record)
+        return Recall(delivered_before(driver, own))
     view = DestinationView(driver, own)
-    return Inspection(record, view.look, preserve_timestamp=driver.options.preserve_timestamp)
+    return Inspection(recalled(driver, own), view.look, preserve_timestamp=driver.options.preserve_timestamp)
 
 
 def witnesses(reader: Reader, own: Transfer) -> list[Transfer]:
@@ -96,20 +107,37 @@ def _was_at_work(reader: Reader, transfer: Transfer, moment: datetime) -> bool:
     return any(batch.live or (batch.attempts and batch.attempts[-1].updated_at >= moment) for batch in batches)
 
 
+def delivered_before(reader: Reader, own: Transfer) -> Iterator[Sequence[Item]]:
+    """What need not be moved again while it is as it was; in runs, in scan order, with a batch of each in memory."""
+    asked = witnesses(reader, own)
+    if [each.id for each in asked] != [own.since]:
+        return in_runs(standing(_accounts(reader, own, asked)))
+    since = asked[0]
+    return (standing_alone(since, batch, items) for batch, items in _manifest(reader, since, own.cursor))
+
+
 def recalled(reader: Reader, own: Transfer) -> Iterator[Account]:
     """What the `witnesses` of ``own`` say, in scan order from behind its cursor on; one batch of each is in memory."""
-    asked = witnesses(reader, own)
+    return _accounts(reader, own, witnesses(reader, own))
+
+
+def _accounts(reader: Reader, own: Transfer, asked: Sequence[Transfer]) -> Iterator[Account]:
     since = next((each.created_at for each in asked if each.id == own.since), None)
     return accounts([(each, _claims(reader, each, own.cursor)) for each in asked], since)
 
 
 def _claims(reader: Reader, transfer: Transfer, after: str | None) -> Iterator[Claim]:
-    """What ``transfer`` says of its items, in scan order, with one batch in memory; no more once it was deleted."""
+    """What ``transfer`` says of its items, in scan order."""
+    for batch, items in _manifest(reader, transfer, after):
+        for claim in claims_of(transfer, batch, items):
+            if after is None or scan_order(claim.delivery.path) > scan_order(after):
+                yield claim
+
+
+def _manifest(reader: Reader, transfer: Transfer, after: str | None) -> Iterator[tuple[Batch, list[Item]]]:
+    """See `manifest_behind`; no more once the transfer was deleted."""
     try:
-        for batch, items in manifest_behind(reader, transfer, after):
-            for claim in claims_of(transfer, batch, items):
-                if after is None or scan_order(claim.delivery.path) > scan_order(after):
-                    yield claim
+        yield from manifest_behind(reader, transfer, after)
     except TransferNotFoundError:
         run_logger().warning("%s was deleted while it was read", transfer.id)
 
@@ -122,9 +150,17 @@ def items_gone(reader: Reader, own: Transfer) -> Iterator[Item]:
 
     In scan order, with a batch of each in memory.
     """
-    before = earlier_witnesses(reader, own)
+    now = (items for _, items in manifest_behind(reader, own, None))
+    absent = missing(_once_delivered(reader, earlier_witnesses(reader, own)), now)
+    return gone(own.options, absent, manifest_items(reader, own))
+
+
+def _once_delivered(reader: Reader, before: Sequence[Transfer]) -> Iterator[Sequence[Item]]:
+    """What any of ``before`` has delivered, whether or not that still counts; in runs, in scan order."""
+    if len(before) == 1:
+        return (delivered_items(batch, items) for batch, items in manifest_behind(reader, before[0], None))
     known = merged([(each for each in deliveries(reader, one) if each.is_delivered) for one in before])
-    return gone(own.options, (each.item for each in known), manifest_items(reader, own))
+    return in_runs(each.item for each in known)
 
 
 def items_extra(driver: Driver, transfer: Transfer) -> Iterator[Item]:

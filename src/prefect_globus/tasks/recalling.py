@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Protocol, TypeVar
 
 from prefect_globus.blocks.checkpoints import CheckpointStore
 from prefect_globus.transfers.batches import Batch
-from prefect_globus.transfers.delivered import Delivery, deliveries_of, merged
+from prefect_globus.transfers.delivered import Delivery, deliveries_of, in_runs, merged, sound_items
 from prefect_globus.transfers.items import Item, scan_order
 from prefect_globus.transfers.location import Location
 from prefect_globus.transfers.model import Transfer
@@ -41,14 +41,17 @@ class Looking:
         return call(*args)
 
 
-def earlier_deliveries(reader: Reader, own: Transfer) -> Iterator[Delivery]:
-    """What transfers between the locations of ``own`` have delivered before, in scan order from behind its cursor on.
+def earlier_deliveries(reader: Reader, own: Transfer) -> Iterator[Sequence[Item]]:
+    """What transfers between the locations of ``own`` have delivered before, and still counts; in runs, in scan order.
 
     Those that were begun later do not count, so that a scan that was cut off decides as it would have.
     """
     same = reader.patiently(transfers_between, reader.store, own.source, own.destination)
     earlier = [each for each in same if each.id != own.id and each.created_at < own.created_at]
-    return merged([deliveries(reader, each, own.cursor) for each in earlier[:MOST_EARLIER_TRANSFERS]])
+    if len(earlier) == 1:
+        return (sound_items(batch, items) for batch, items in manifest_behind(reader, earlier[0], own.cursor))
+    known = merged([deliveries(reader, each, own.cursor) for each in earlier[:MOST_EARLIER_TRANSFERS]])
+    return in_runs(each.item for each in known if each.is_sound)
 
 
 def transfers_between(store: CheckpointStore, source: Location, destination: Location) -> list[Transfer]:

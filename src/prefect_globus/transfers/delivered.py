@@ -6,10 +6,10 @@ Manifests are in scan order, so those of many transfers are read side by side, w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from heapq import merge
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -18,24 +18,15 @@ from prefect_globus.transfers.items import Item, ItemType, Outcome, scan_order
 
 FORGOTTEN = "FORGOTTEN"  # ours: the record of its delivery was cleared
 
-_DELIVERED = (Outcome.TRANSFERRED, Outcome.UNCHANGED)
-
-
-class Record(Protocol):
-    """What is known of one path, by one transfer or by several."""
-
-    @property
-    def path(self) -> str:
-        """Relative to the locations."""
-
-    def stands_for(self, item: Item) -> bool:
-        """Whether ``item``, as it is at the source now, is what was delivered there."""
+_DELIVERED = frozenset({Outcome.TRANSFERRED, Outcome.UNCHANGED})
+_UNSOUND = frozenset({FORGOTTEN, SOURCE_CHANGED})
+_RUN = 1000
 
 
 class Judge(Protocol):
     """Tells which items of a scan need not be moved."""
 
-    def outcomes(self, items: Iterable[Item]) -> bytes:
+    def outcomes(self, items: Sequence[Item]) -> bytes:
         """One `Outcome` a byte for each of ``items``, which go on in scan order: UNCHANGED, or REMAINING."""
 
 
@@ -45,6 +36,7 @@ class _HasPath(Protocol):
 
 
 _T = TypeVar("_T")
+_K = TypeVar("_K", bound=Hashable)
 _P = TypeVar("_P", bound=_HasPath)
 
 
@@ -80,7 +72,7 @@ class Delivery(NamedTuple):
     @property
     def is_sound(self) -> bool:
         """Whether the destination has got all of it, in a state that is known and still counts."""
-        return self.is_delivered and not self.codes & {FORGOTTEN, SOURCE_CHANGED}
+        return self.is_delivered and not self.codes & _UNSOUND
 
     def stands_for(self, item: Item) -> bool:
         """Whether ``item``, as it is at the source now, is what was delivered: the same size and modification time.
@@ -169,20 +161,76 @@ class Beside(Generic[_P]):
         return record.head if record.head is not None and record.head.path == path else None
 
 
+class Window(Generic[_K]):
+    """The stretch of a record that lies beside a run of a scan.
+
+    Args:
+        runs: the record, in scan order.
+        keys: what is looked for of the items of a run.
+    """
+
+    def __init__(self, runs: Iterable[Sequence[Item]], keys: Callable[[Sequence[Item]], set[_K]]) -> None:
+        self._runs = iter(runs)
+        self._keys = keys
+        self._beside: list[tuple[str, set[_K]]] = []  # each with where it ends
+
+    def beside(self, items: Sequence[Item]) -> set[_K]:
+        """The keys of what the record has from the first of ``items`` to the last, and of what is near.
+
+        Each run of items comes after the one before, in scan order.
+        """
+        begin, end = scan_order(items[0].path), scan_order(items[-1].path)
+        self._beside = [each for each in self._beside if each[0] >= begin]
+        while not self._beside or self._beside[-1][0] < end:
+            run = next(self._runs, None)
+            if run is None:
+                break
+            if run and (last := scan_order(run[-1].path)) >= begin:
+                self._beside.append((last, self._keys(run)))
+        if len(self._beside) == 1:
+            return self._beside[0][1]
+        return set[_K]().union(*(keys for _, keys in self._beside))
+
+
 class Recall:
     """Tells which items of a scan were delivered before, by what is on record; a `Judge`.
 
     Args:
-        record: what is known, in scan order.
+        record: the items that were, as they were then; in runs, in scan order.
     """
 
-    def __init__(self, record: Iterable[Record]) -> None:
-        self._record = Beside(record)
+    def __init__(self, record: Iterable[Sequence[Item]]) -> None:
+        self._record = Window(record, _comparable)
 
-    def outcomes(self, items: Iterable[Item]) -> bytes:
+    def outcomes(self, items: Sequence[Item]) -> bytes:
         """See `Judge.outcomes`."""
-        return bytes(Outcome.UNCHANGED if self._knows(item) else Outcome.REMAINING for item in items)
+        known = self._record.beside(items) if items else ()
+        return bytes([Outcome.UNCHANGED if _bare(item) in known else Outcome.REMAINING for item in items])
 
-    def _knows(self, item: Item) -> bool:
-        known = self._record.at(item.path)
-        return known is not None and known.stands_for(item)
+
+def _comparable(items: Iterable[Item]) -> set[Item]:
+    return {_bare(item) for item in items if item.type in (ItemType.FILE, ItemType.DIRECTORY)}
+
+
+def _bare(item: Item) -> Item:
+    """The item without what says nothing of whether it is the same: the time of an empty directory."""
+    return item if item.type is ItemType.FILE else Item(item.path, 0, 0, item.type)
+
+
+def delivered_items(batch: Batch, items: Sequence[Item]) -> list[Item]:
+    """Those ``items`` of ``batch`` that the destination has got, in order."""
+    return [item for item, outcome in zip(items, batch.outcomes, strict=True) if outcome in _DELIVERED]
+
+
+def sound_items(batch: Batch, items: Sequence[Item], outcomes: Container[int] = _DELIVERED) -> list[Item]:
+    """Those ``items`` of ``batch`` that have one of ``outcomes`` and whose delivery still counts, in order."""
+    lost = {fault.path for fault in batch.faults if fault.outcome is not Outcome.REMAINING and fault.code in _UNSOUND}
+    pairs = zip(items, batch.outcomes, strict=True)
+    return [item for item, outcome in pairs if outcome in outcomes and item.path not in lost]
+
+
+def in_runs(items: Iterable[_T]) -> Iterator[list[_T]]:
+    """Cut ``items`` into runs for a `Window`."""
+    elements = iter(items)
+    while run := list(islice(elements, _RUN)):
+        yield run

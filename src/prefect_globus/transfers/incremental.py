@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from prefect_globus.transfers.batches import Batch
 from prefect_globus.transfers.comparing import Look, vanished
-from prefect_globus.transfers.delivered import FORGOTTEN, Beside, Delivery, deliveries_of
+from prefect_globus.transfers.delivered import FORGOTTEN, Beside, Delivery, Window, deliveries_of, sound_items
 from prefect_globus.transfers.items import Item, ItemType, Outcome, scan_order
 from prefect_globus.transfers.model import Transfer
 from prefect_globus.transfers.options import SyncLevel, TransferOptions
@@ -96,6 +96,20 @@ def claims_of(transfer: Transfer, batch: Batch, items: Sequence[Item]) -> Iterat
         yield Claim(delivery, transfer.created_at, until)
 
 
+def standing(testimonies: Iterable[Account]) -> Iterator[Item]:
+    """The items that were delivered, as they were then, and nothing has come after that; in scan order."""
+    for account in testimonies:
+        yield from dict.fromkeys(
+            claim.delivery.item for claim in account.claims if account.stands_for(claim.delivery.item)
+        )
+
+
+def standing_alone(transfer: Transfer, batch: Batch, items: Sequence[Item]) -> list[Item]:
+    """The same of one batch, where nobody else is asked than its ``transfer``."""
+    is_lax = transfer.options.sync_level in _LAX
+    return sound_items(batch, items, {Outcome.TRANSFERRED} if is_lax else {Outcome.TRANSFERRED, Outcome.UNCHANGED})
+
+
 def _wrote_until(batch: Batch) -> datetime | None:
     if batch.live:
         return _NEVER
@@ -144,7 +158,7 @@ class Inspection:
         self._look = look
         self._preserve = preserve_timestamp
 
-    def outcomes(self, items: Iterable[Item]) -> bytes:
+    def outcomes(self, items: Sequence[Item]) -> bytes:
         """See `Judge.outcomes`."""
         return bytes(Outcome.UNCHANGED if self._sees(item) else Outcome.REMAINING for item in items)
 
@@ -219,6 +233,14 @@ def gone(options: TransferOptions, before: Iterable[Item], now: Iterable[Item]) 
     for item in vanished(before, now):
         if not (has_patterns and item.type is ItemType.DIRECTORY) and _is_selected(item, selection):
             yield item
+
+
+def missing(before: Iterable[Sequence[Item]], now: Iterable[Sequence[Item]]) -> Iterator[Item]:
+    """Those items of ``before`` whose paths are not among those of ``now``; both are in scan order, in runs."""
+    present = Window(now, lambda items: {item.path for item in items})
+    for run in before:
+        there = present.beside(run) if run else ()
+        yield from [item for item in run if item.path not in there]
 
 
 def _is_selected(item: Item, selection: Selection) -> bool:
