@@ -6,6 +6,7 @@ import math
 import queue
 import threading
 import time
+from collections import deque
 from typing import Any, TypeVar
 
 from prefect.exceptions import Pause, TerminationSignal
@@ -30,6 +31,7 @@ from prefect_globus.transfers.states import TransferStatus
 _R = TypeVar("_R")
 
 _TICK_SECONDS = 0.1
+_SUSPENSION_SECONDS = 1.0  # between two looks at whether Prefect suspends the flow run
 _INTERRUPT_SECONDS = 10.0
 
 # After these the other batches go on; any other error would meet them, too.
@@ -109,8 +111,11 @@ class _Work:
         self._batches: dict[PrefectFuture[Any], int] = {}
         self._scan: PrefectFuture[Any] | None = None
         self._scan_error: BaseException | None = None
-        self._submitted = 0
+        self._done_before = frozenset(driver.progress.done())
+        self._to_show = deque(sorted(self._done_before))
+        self._last = 0  # of the batches that need work, the last that was submitted
         self._cut_short = False
+        self._next_suspension = 0.0
         self._task = transfer_batch.with_options(retries=driver.options.retry_limit, retry_delay_seconds=0)
 
     def run(self) -> None:
@@ -119,14 +124,16 @@ class _Work:
         if not driver.transfer.scan_complete:
             self._scan = scan_source.submit(driver.transfer.id)
             self._scan.add_done_callback(self._note_end)
-        while self._scan is not None or self._batches or (self._waiting and not driver.stop.draining):
+        while self._in_flight or ((self._work_waits() or self._to_show) and not driver.stop.draining):
             driver.stop.check()
-            if self._may_submit:
-                self._submit()
-                continue
-            self._take_in()
-            tell_progress(driver, done=False)
-        if driver.stop.draining and (self._waiting or not driver.transfer.scan_complete or self._cut_short):
+            if self._may_submit():
+                self._submit_work()
+            elif self._may_show():
+                self._submit(self._to_show.popleft())
+            else:
+                self._take_in()
+                tell_progress(driver, done=False)
+        if driver.stop.draining and (self._work_waits() or not driver.transfer.scan_complete or self._cut_short):
             driver.stop.request(StopReason.PAUSED)
             driver.stop.check()
         if self._scan_error is not None:
@@ -148,29 +155,48 @@ class _Work:
         self._done.add(future)
         self._ended.put(future)
 
-    @property
-    def _waiting(self) -> bool:
-        return self._submitted < self._driver.transfer.batches
+    def _work_waits(self) -> bool:
+        """Whether there is a batch that needs work and was not submitted yet."""
+        while self._last + 1 in self._done_before:
+            self._last += 1
+        return self._last < self._driver.transfer.batches
 
-    @property
     def _may_submit(self) -> bool:
         driver = self._driver
-        return self._waiting and not driver.stop.draining and len(self._batches) < driver.options.max_concurrency
+        working = sum(number not in self._done_before for number in self._batches.values())
+        return self._work_waits() and not driver.stop.draining and working < driver.options.max_concurrency
 
-    def _submit(self) -> None:
-        transfer = self._driver.transfer
-        if transfer.status is TransferStatus.SCANNING:
-            transfer = self._driver.update(status=TransferStatus.TRANSFERRING)
-        self._submitted += 1
-        future = self._task.submit(transfer.id, self._submitted)
-        self._batches[future] = self._submitted
+    def _may_show(self) -> bool:
+        """Whether Prefect is to be shown one more batch that an earlier run has done: one at a time, beside the work.
+
+        Each costs as much as the submission of one that needs work, which must not wait for it.
+        """
+        shown = any(number in self._done_before for number in self._batches.values())
+        return bool(self._to_show) and not shown and not self._driver.stop.draining
+
+    def _submit_work(self) -> None:
+        if self._driver.transfer.status is TransferStatus.SCANNING:
+            self._driver.update(status=TransferStatus.TRANSFERRING)
+        self._last += 1
+        self._submit(self._last)
+
+    def _submit(self, number: int) -> None:
+        future = self._task.submit(self._driver.transfer.id, number)
+        self._batches[future] = number
         future.add_done_callback(self._note_end)
+
+    def _heed_suspension(self) -> None:
+        """Raise Pause when the flow run was suspended."""
+        at = time.monotonic()
+        if at >= self._next_suspension:
+            self._next_suspension = at + _SUSPENSION_SECONDS
+            self._in_flight[0].wait(0)  # does nothing else
 
     def _take_in(self) -> None:
         try:
             future = self._ended.get(timeout=_TICK_SECONDS)
         except queue.Empty:
-            self._in_flight[0].wait(0)  # raises Pause when the flow run was suspended, and does nothing else
+            self._heed_suspension()
             return
         result = future.result(raise_on_failure=False)
         error = result if isinstance(result, BaseException) else None
@@ -182,6 +208,7 @@ class _Work:
             self._scan, self._scan_error = None, error
             return
         number = self._batches.pop(future)
+        self._done.discard(future)  # not before: `join` waits for what is in flight and has not ended
         if error is None:
             return
         if not isinstance(error, _ERRORS_OF_ONE_BATCH):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from prefect_globus.telemetry.metrics import Metrics, metrics
@@ -26,13 +26,15 @@ class Counting:
         self._drives = False
         self._lock = threading.Lock()
 
-    def begin(self, batches: Iterable[Batch]) -> None:
-        """Start from what an earlier driver has left, which is not counted again."""
-        if self._metrics is None:
-            return
-        self._drives = True
-        self._metrics.transfers.inc()
-        for batch in batches:
+    def begin(self) -> None:
+        """A transfer is driven from now on."""
+        if self._metrics is not None:
+            self._drives = True
+            self._metrics.transfers.inc()
+
+    def know(self, batch: Batch) -> None:
+        """Take in a batch that an earlier driver has left, which is not counted again."""
+        if self._metrics is not None:
             self._known[batch.number] = batch.ledger, batch.attempt
             self._watch(self._metrics, batch)
 

@@ -112,11 +112,17 @@ class Driver:
         lease = self._stored(take_lease, self.store, transfer_id, seconds, wait, holder)
         self._tenure = self._resources.enter_context(Tenure(self.store, lease, seconds, self.stop))
         self._transfer = self._stored(self.store.load_transfer, transfer_id)
-        batches = list(self.batches())
-        self.progress.begin(batches)
-        self.counting.begin(batches)
-        self.slots.keep(batch.attempts[-1].slot for batch in batches if batch.live)
+        self.counting.begin()
+        self._stored(self._take_stock)
         self.stop.ask(self.pending_request())
+
+    def _take_stock(self) -> None:
+        """Take in the batches as they were left, with one of them in memory at a time; harmless to do again."""
+        for batch in self.store.list_batches(self._transfer.id):
+            self.progress.note(batch)
+            self.counting.know(batch)
+            if batch.live:
+                self.slots.keep(batch.attempts[-1].slot)
 
     def close(self) -> None:
         """Give the lease back, if it was taken."""

@@ -56,7 +56,7 @@ class Polling:
         return watcher.view
 
     def _is_to_look(self, watcher: _Watcher) -> bool:
-        """Wait until somebody has looked; whether nobody has or is about to, so that ``watcher`` is the one to do it."""
+        """Wait while somebody else is to look; whether ``watcher`` has seen nothing then, and is to look itself."""
         with self._turn:
             self._watchers.append(watcher)
             while self._looker is not None and not watcher.is_served:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from prefect_globus.transfers.batches import Batch
@@ -27,13 +27,8 @@ class Progress:
         self._waits: dict[int, str] = {}
         self._board = Board()
 
-    def begin(self, batches: Iterable[Batch]) -> None:
-        """Start from what the checkpoint has."""
-        for batch in batches:
-            self.note(batch)
-
     def note(self, batch: Batch) -> None:
-        """Take in a batch as it was just written."""
+        """Take in a batch as it was just read or written."""
         ledger = batch.ledger
         settled = batch.size if not (ledger.remaining or ledger.dead) else ledger.bytes_transferred
         with self._lock:
@@ -72,6 +67,11 @@ class Progress:
         with self._lock:
             ledger, _ = self._recorded.get(number, (None, 0))
             return ledger
+
+    def done(self) -> list[int]:
+        """The numbers of the batches that are done."""
+        with self._lock:
+            return [number for number, (ledger, _) in self._recorded.items() if ledger.batches_done]
 
     def counts(self) -> tuple[int, int, int]:
         """Items accounted for, items known, and bytes transferred, with what is under way."""

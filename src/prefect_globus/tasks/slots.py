@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from uuid import UUID
@@ -43,8 +43,8 @@ class Slots:
         stop.check_new()
         return None
 
-    def keep(self, slots: Iterable[UUID | None]) -> None:
-        """Keep places that the last driver has left, with the Globus tasks for which it had taken them."""
+    def keep(self, slot: UUID | None) -> None:
+        """Keep a place that the last driver has left, with the Globus task for which it had taken it."""
 
     def free(self, slot: UUID | None) -> None:
         """Give a place back; no error when it was lost."""
@@ -99,9 +99,9 @@ class SharedSlots(Slots):
         self._note(lease, time.monotonic())
         return lease
 
-    def keep(self, slots: Iterable[UUID | None]) -> None:
-        """Renew leases of the last driver, as far as they have not expired."""
-        for slot in filter(None, slots):
+    def keep(self, slot: UUID | None) -> None:
+        """Renew a lease of the last driver, if it has not expired."""
+        if slot is not None:
             self._note(slot, -LEASE_SECONDS)
 
     def free(self, slot: UUID | None) -> None:
