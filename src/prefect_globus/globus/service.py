@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 import threading
 from collections import Counter
@@ -166,7 +167,9 @@ class GlobusService:
     def submit(self, body: Mapping[str, Any]) -> UUID:
         """Submit a transfer and return its task id; the same one for the same submission id, however often."""
         with translated(f"the submission of {body['label']!r}"):
-            answer = self._client.post("/v0.10/transfer", data=dict(body))
+            # as text, because globus-sdk would look into each item for what is to be left out
+            text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+            answer = self._client.post("/v0.10/transfer", data=text, headers={"Content-Type": "application/json"})
             return UUID(answer["task_id"])
 
     def delete(self, body: Mapping[str, Any]) -> UUID:

@@ -27,35 +27,47 @@ def submission_body(transfer: Transfer, batch: Batch, items: Sequence[Item]) -> 
     """
     attempt = batch.attempts[-1]
     options = transfer.options
-    data = globus_sdk.TransferData(
-        transfer.source.collection,
-        transfer.destination.collection,
-        label=task_label(transfer, batch),
-        submission_id=attempt.submission_id,
-        verify_checksum=options.verify_checksum,
-        preserve_timestamp=options.preserve_timestamp,
-        encrypt_data=options.encrypt_data,
+    body: dict[str, Any] = {
+        "DATA_TYPE": "transfer",
+        "submission_id": str(attempt.submission_id),
+        "source_endpoint": str(transfer.source.collection),
+        "destination_endpoint": str(transfer.destination.collection),
+        "label": task_label(transfer, batch),
+        "verify_checksum": options.verify_checksum,
+        "preserve_timestamp": options.preserve_timestamp,
+        "encrypt_data": options.encrypt_data,
         # Globus then names what it cannot read and goes on at once; otherwise it would try again until the deadline.
         # To those who have not asked for the option, what it names is a dead letter.
-        skip_source_errors=True,
-        fail_on_quota_errors=options.fail_on_quota_errors,
+        "skip_source_errors": True,
+        "fail_on_quota_errors": options.fail_on_quota_errors,
         # a transfer of hundreds of tasks must not send hundreds of mails
-        notify_on_succeeded=False,
-        notify_on_failed=False,
-        notify_on_inactive=False,
-    )
+        "notify_on_succeeded": False,
+        "notify_on_failed": False,
+        "notify_on_inactive": False,
+    }
     level = sync_level(transfer, attempt)
     if level is not None:
-        data["sync_level"] = level.number
+        body["sync_level"] = level.number
     if attempt.deadline is not None:
-        data["deadline"] = attempt.deadline.isoformat(timespec="seconds")
+        body["deadline"] = attempt.deadline.isoformat(timespec="seconds")
     if any(item.type is ItemType.DIRECTORY for item in items):
         # a directory was empty when it was listed; what has appeared in it is neither selected nor counted
-        data.add_filter_rule("*", method="exclude")
-    for item in items:
-        source, destination = transfer.source.join(item.path), transfer.destination.join(item.path)
-        data.add_item(source, destination, recursive=item.type is ItemType.DIRECTORY)
-    return dict(data)
+        body["filter_rules"] = [{"DATA_TYPE": "filter_rule", "method": "exclude", "name": "*"}]
+    return body | {"DATA": _documents(transfer, items)}
+
+
+def _documents(transfer: Transfer, items: Sequence[Item]) -> list[dict[str, Any]]:
+    """What is to go where; not by globus-sdk, which takes ten times as long for each item."""
+    source, destination = transfer.source.joint, transfer.destination.joint
+    return [
+        {
+            "DATA_TYPE": "transfer_item",
+            "source_path": source + item.path if item.path else transfer.source.path,
+            "destination_path": destination + item.path if item.path else transfer.destination.path,
+            "recursive": item.type is ItemType.DIRECTORY,
+        }
+        for item in items
+    ]
 
 
 def sync_level(transfer: Transfer, attempt: Attempt) -> SyncLevel | None:

@@ -16,6 +16,7 @@ from prefect.tasks import Task
 from prefect_globus.blocks.checkpoints import batch_result_key
 from prefect_globus.tasks.driver import Driver, current_driver
 from prefect_globus.tasks.journal import tell_retry, tell_set_aside, tell_settled, tell_submitted
+from prefect_globus.tasks.manifests import Manifest
 from prefect_globus.tasks.submitting import submitted
 from prefect_globus.tasks.tracing import traced_batch, traced_task
 from prefect_globus.tasks.watching import watched
@@ -97,17 +98,17 @@ def drive_batch(driver: Driver, number: int) -> Ledger:
 
 
 def _transferred(driver: Driver, batch: Batch) -> Ledger:
-    items = driver.load_manifest(batch.number)
+    manifest = Manifest(driver, batch.number)
     if not batch.live:  # what a live attempt was sent may not change
-        batch = _set_aside(driver, batch, items)
+        batch = _set_aside(driver, batch, manifest.items)
     poisoned = 0
     while batch.remaining:
         batch = _intended(driver, batch)
         taken_up = batch.attempts[-1].status is AttemptStatus.SUBMITTED
         with traced_task(batch) as ended:
-            batch = submitted(driver, batch, items)
+            batch = submitted(driver, batch, manifest)
             tell_submitted(driver, batch, taken_up=taken_up)
-            batch = watched(driver, batch, items, give_up=poisoned >= driver.options.isolation_limit)
+            batch = watched(driver, batch, manifest, give_up=poisoned >= driver.options.isolation_limit)
             ended(batch)
         tell_settled(driver, batch)
         poisoned += is_poisoned(batch.attempts[-1])

@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect_globus.tasks.driver import Driver, current_driver
 from prefect_globus.tasks.journal import tell_end
 from prefect_globus.tasks.logs import run_logger
+from prefect_globus.tasks.manifests import Manifest
 from prefect_globus.tasks.removing import end_removals
 from prefect_globus.tasks.stopping import StopReason
 from prefect_globus.tasks.submitting import submitted_if_possible
@@ -69,7 +70,7 @@ def end_attempts(driver: Driver, reason: StopReason) -> None:
         except TransferError as error:  # one that cannot be canceled does not keep the others running
             failures.append(error)
     for batch in canceled:
-        ended(driver, batch, driver.load_manifest(batch.number))
+        ended(driver, batch, Manifest(driver, batch.number))
     end_removals(driver)
     if failures:
         raise failures[0]

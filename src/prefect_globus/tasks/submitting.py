@@ -10,6 +10,7 @@ from typing import Any
 from prefect_globus.globus.submission import submission_body, task_label
 from prefect_globus.tasks.driver import Driver
 from prefect_globus.tasks.logs import run_logger
+from prefect_globus.tasks.manifests import Manifest
 from prefect_globus.transfers.batches import Batch, Settlement
 from prefect_globus.transfers.errors import (
     BatchIncompleteError,
@@ -29,7 +30,7 @@ from prefect_globus.transfers.watching import TaskView
 REFUSALS = (GlobusNotFoundError, GlobusRefusedPathError, GlobusInvalidRequestError)
 
 
-def submitted(driver: Driver, batch: Batch, items: Sequence[Item]) -> Batch:
+def submitted(driver: Driver, batch: Batch, manifest: Manifest) -> Batch:
     """The batch with its intended attempt accepted by Globus, by a first submission or by the same one again.
 
     Where another unfinished task has the same paths, one of ours that was forgotten is adopted, and another's is waited
@@ -42,6 +43,7 @@ def submitted(driver: Driver, batch: Batch, items: Sequence[Item]) -> Batch:
     """
     if batch.attempts[-1].status is AttemptStatus.SUBMITTED:
         return batch
+    items = manifest.items
     body = submission_body(driver.transfer, batch, batch.sent(items))
     began, known, waits = time.monotonic(), None, 0
     while True:

@@ -13,6 +13,7 @@ from prefect_globus.globus.submission import sync_level
 from prefect_globus.tasks.driver import Driver
 from prefect_globus.tasks.journal import tell_trouble
 from prefect_globus.tasks.logs import run_logger
+from prefect_globus.tasks.manifests import Manifest
 from prefect_globus.transfers.batches import Attempt, Batch, Settlement
 from prefect_globus.transfers.errors import GlobusError, GlobusNotFoundError, TaskNotVisibleError
 from prefect_globus.transfers.isolation import isolated
@@ -28,15 +29,16 @@ _CANCELED = "CANCELED"
 _RETENTION = timedelta(days=30)
 
 
-def watched(driver: Driver, batch: Batch, items: Sequence[Item], *, give_up: bool) -> Batch:
+def watched(driver: Driver, batch: Batch, manifest: Manifest, *, give_up: bool) -> Batch:
     """The batch after its Globus task has ended, and every item is recorded where it belongs.
 
     Args:
         driver: whose batch it is.
         batch: with a submitted attempt.
-        items: its manifest.
+        manifest: its own; let go while its task is watched.
         give_up: see `isolated`.
     """
+    manifest.let_go()
     beginning = Beginning(batch.attempts[-1].submitted_at)
 
     def tell(view: TaskView) -> None:
@@ -46,8 +48,8 @@ def watched(driver: Driver, batch: Batch, items: Sequence[Item], *, give_up: boo
     seen = seen_to_end(driver, batch.attempts[-1], tell)
     batch = batch.observed(beginning.at, seen.codes)
     if seen.code is not None:
-        return ended(driver, _condemned(driver, batch, seen), items, give_up=give_up)
-    return settled(driver, batch, items, seen.view, give_up=give_up)
+        return ended(driver, _condemned(driver, batch, seen), manifest, give_up=give_up)
+    return settled(driver, batch, manifest, seen.view, give_up=give_up)
 
 
 class Seen(NamedTuple):
@@ -93,9 +95,9 @@ def seen_to_end(driver: Driver, attempt: Attempt, tell: Callable[[TaskView], Non
     return Seen(view, codes=watch.codes)
 
 
-def ended(driver: Driver, batch: Batch, items: Sequence[Item], *, give_up: bool = False) -> Batch:
+def ended(driver: Driver, batch: Batch, manifest: Manifest, *, give_up: bool = False) -> Batch:
     """The batch after its Globus task was canceled, if it had not ended, and what it had done is recorded."""
-    return settled(driver, batch, items, end_task(driver, batch.attempts[-1]), give_up=give_up)
+    return settled(driver, batch, manifest, end_task(driver, batch.attempts[-1]), give_up=give_up)
 
 
 def end_task(driver: Driver, attempt: Attempt) -> TaskView | None:
@@ -126,17 +128,21 @@ def look(driver: Driver, attempt: Attempt, seconds: float = 0.0) -> TaskView | N
         return None
 
 
-def settled(
-    driver: Driver, batch: Batch, items: Sequence[Item], view: TaskView | None, *, give_up: bool = False
-) -> Batch:
+def settled(driver: Driver, batch: Batch, manifest: Manifest, view: TaskView | None, *, give_up: bool = False) -> Batch:
     """Reconcile the ended task with the manifest, and record it."""
-    if view is None:
-        settlement = Settlement(status=AttemptStatus.LOST, error="NOT_FOUND")
-    else:
-        settlement = _settlement(driver, batch, items, view)
-    after = driver.save_batch(isolated(batch.settle(items, settlement), batch, items, give_up=give_up))
+    after = driver.save_batch(_reconciled(driver, batch, manifest, view, give_up=give_up))
     driver.slots.free(batch.attempts[-1].slot)
     return after
+
+
+def _reconciled(driver: Driver, batch: Batch, manifest: Manifest, view: TaskView | None, *, give_up: bool) -> Batch:
+    if view is None:
+        settlement = Settlement(status=AttemptStatus.LOST, error="NOT_FOUND")
+    elif batch.is_sent_whole and not view.skipped_errors and _all_moved(driver, batch.attempts[-1], view, batch.size):
+        return batch.settle_whole(_told(driver, batch, view, {}, None))  # no item need be looked at
+    else:
+        settlement = _settlement(driver, batch, manifest.items, view)
+    return isolated(batch.settle(manifest.items, settlement), batch, manifest.items, give_up=give_up)
 
 
 def _condemned(driver: Driver, batch: Batch, seen: Seen) -> Batch:
@@ -195,12 +201,18 @@ def _settlement(driver: Driver, batch: Batch, items: Sequence[Item], view: TaskV
     moved: dict[str, int] | None = None
     if not _all_moved(driver, attempt, view, _bytes(batch.sent(items), skipped)):
         moved = _moved(driver, batch, items, view)
+    return _told(driver, batch, view, skipped, moved)
+
+
+def _told(
+    driver: Driver, batch: Batch, view: TaskView, skipped: Mapping[str, str], moved: Mapping[str, int] | None
+) -> Settlement:
     return Settlement(
         status=status_of(view),
         moved=moved,
         skipped=skipped,
         skipped_as=Outcome.SKIPPED if driver.transfer.options.skip_source_errors else Outcome.DEAD,
-        exact=not attempt.adopted,
+        exact=not batch.attempts[-1].adopted,
         error=view.fatal_code,
         files_transferred=view.files_transferred,
         bytes_transferred=view.bytes_transferred,

@@ -208,19 +208,25 @@ class Batch(Record):
 
     def left(self, items: Sequence[Item]) -> list[Item]:
         """Those of its ``items`` that still need work, in manifest order."""
-        return [item for item, done in zip(items, self.outcomes, strict=True) if done == Outcome.REMAINING]
+        return [item for item, done in zip(items, self.outcomes, strict=True) if not done]  # Outcome.REMAINING
 
     def positions_left(self, attempt: Attempt) -> list[int]:
         """The positions of the items that still need work and are the business of ``attempt``."""
+        first, end = attempt.span or (0, self.items)
         return [
             position
-            for position, done in enumerate(self.outcomes)
-            if done == Outcome.REMAINING and attempt.covers(position)
+            for position, done in enumerate(self.outcomes[first:end], first)
+            if not done  # Outcome.REMAINING
         ]
 
     def sent(self, items: Sequence[Item]) -> list[Item]:
         """Those of its ``items`` that its latest attempt is sent; the same for as long as that is live."""
         return [items[position] for position in self.positions_left(self.attempts[-1])]
+
+    @property
+    def is_sent_whole(self) -> bool:
+        """Whether its latest attempt is sent every one of its items."""
+        return self.attempts[-1].span is None and self.remaining == self.items
 
     @property
     def noted(self) -> dict[str, ItemFault]:
@@ -281,17 +287,24 @@ class Batch(Record):
                 code = settlement.skipped[item.path]
             if code is not None:
                 faults.append(ItemFault(path=item.path, outcome=outcome, code=code, attempt=attempt.number))
+        return self._settled(settlement, bytes(outcomes), moved_bytes, faults)
+
+    def settle_whole(self, settlement: Settlement) -> Batch:
+        """The same where every item was sent, and was moved as it was scanned: then none need be looked at."""
+        return self._settled(settlement, bytes([Outcome.TRANSFERRED]) * self.items, self.size, self.faults)
+
+    def _settled(self, settlement: Settlement, outcomes: bytes, moved_bytes: int, faults: Sequence[ItemFault]) -> Batch:
         settled = self._with_attempt(
             status=settlement.status,
             ended_at=now(),
             files_transferred=settlement.files_transferred,
             bytes_transferred=settlement.bytes_transferred,
             faults=settlement.faults,
-            error=attempt.error or settlement.error,
+            error=self.attempts[-1].error or settlement.error,
         )
         return _rated(
             settled.evolve(
-                outcomes=bytes(outcomes),
+                outcomes=outcomes,
                 bytes_transferred=self.bytes_transferred + moved_bytes,
                 faults=tuple(faults),
             )

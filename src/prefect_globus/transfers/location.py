@@ -74,7 +74,12 @@ class Location(Record):
 
     def join(self, relative: str) -> str:
         """The absolute path of something ``relative`` to this location; of the location itself for ``""``."""
-        return posixpath.join(self.path, relative) if relative else self.path
+        return self.joint + relative if relative else self.path
+
+    @property
+    def joint(self) -> str:
+        """What comes before a relative path when that is joined to this location."""
+        return self.path if self.path.endswith("/") else self.path + "/"
 
     def child(self, relative: str) -> Self:
         """The location of something ``relative`` to this one."""
@@ -82,7 +87,7 @@ class Location(Record):
 
     def relative(self, path: str) -> str:
         """``path``, which is at or below this location, relative to it; the opposite of `join`."""
-        return "" if path == self.path else path.removeprefix(self.path.rstrip("/") + "/")
+        return "" if path == self.path else path.removeprefix(self.joint)
 
     def contains(self, other: Location) -> bool:
         """Whether ``other`` is this location or lies below it."""
