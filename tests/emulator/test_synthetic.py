@@ -27,6 +27,8 @@ SHAPES = {
     "tree": "synthetic:files=50,dirs=7,depth=2,size=70000,seed=3",
     "changed": "synthetic:files=50,dirs=7,depth=2,size=70000,seed=3,changed=5",
     "million": "synthetic:files=1000000,dirs=1000,size=1MiB",
+    "many": "synthetic:files=3000,dirs=3,depth=2,size=10",
+    "watched": "synthetic:files=3000,dirs=3,depth=2,size=10,rate=1TB",  # a rate has each file moved by itself
     "slow": "synthetic:files=3,size=100kB,rate=100kB",
     "sink": "synthetic:files=0",
     "wide": "synthetic:files=100001",
@@ -243,6 +245,59 @@ def test_changed_files_are_younger_longer_and_other(trees: Trees) -> None:
     bodies = {content.read(File(number), 0, 70001) for number in (9, 8)}
     assert sorted(len(body) for body in bodies) == [70000, 70001]
     assert content.checksum(File(9), "md5") == hashlib.md5(max(bodies, key=len)).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "options", [{"verify_checksum": True}, {"sync_level": 3}, {}], ids=["checksum", "sync", "plain"]
+)
+def test_nobody_can_tell_that_files_pass_at_once(trees: Trees, options: dict[str, Any]) -> None:
+    """Full bundles, one with files that are not there, odd spellings and a directory: the records are the same."""
+    items = [(f"/d0/d0/f{number:03}", f"/x/0/{number}") for number in range(1000)]
+    items += [("/d2/f000", "/x/none"), ("/d0/d0/f0", "/x/nothing")]
+    items += [("/~/d1//d0/./f007", "/~/x//odd/"), ("/d1/d0/f008", "/f0"), ("/d1/d0", "/y")]
+    items += [(f"/d1/d0/f{number:03}", f"/x/1/{number}") for number in range(1000)]
+    items += [(f"/d0/d1/f{number:03}", f"/f{number}") for number in range(900)]
+    found = {}
+    for name in ("many", "watched"):
+        task_id = trees.move(name, "flat", *items, skip_source_errors=True, **options)
+        task = trees.wait(task_id)
+        counters = {key: value for key, value in task.items() if type(value) is int and "second" not in key}
+        skipped = sorted(row["source_path"] for row in trees.client.task_skipped_errors(task_id))
+        found[name] = task["status"], counters, skipped, trees.successes(task_id)
+    assert found["many"] == found["watched"]
+    status, counters, skipped, successes = found["many"]
+    assert (status, len(skipped), counters["subtasks_pending"]) == ("SUCCEEDED", 2, 0)
+    assert counters["files_transferred"] == len(successes) == counters["files"] - counters["files_skipped"]
+
+
+def test_bundles_survive_kills(tmp_path: Path) -> None:
+    """Killed in the middle, the task ends with exact counters, and tells of each file once."""
+    tree = "synthetic:files=40000,dirs=4,size=1kB"
+    with running_emulator({"tree": tree, "sink": "synthetic:files=0"}, state=tmp_path / "state") as emulator:
+        trees = Trees(emulator, tmp_path)
+        items = [(f"/d{number // 10_000}/f{number % 10_000:04}", f"/{number}") for number in range(40_000)]
+        task_id = trees.move("tree", "sink", *items, verify_checksum=True)
+        for _ in range(3):
+            emulator.kill()
+            emulator.start()
+            task = trees.wait(task_id, lambda task: task["files_transferred"] > 0)
+            assert task["files_transferred"] % 1000 == 0
+        task = trees.wait(task_id)
+        assert (task["files"], task["files_transferred"], task["faults"]) == (40_000, 40_000, 0)
+        assert (task["subtasks_total"], task["subtasks_succeeded"]) == (80_000, 80_000)
+        assert [one["destination_path"] for one in trees.successes(task_id)] == [other for _, other in items]
+
+
+def test_a_task_that_passes_can_be_canceled(trees: Trees) -> None:
+    """In the middle, with a record of what it has moved."""
+    items = [(f"/d{number // 1000:03}/f{number % 1000:03}", f"/{number}") for number in range(200_000)]
+    task_id = trees.move("million", "sink", *items)
+    trees.wait(task_id, lambda task: task["files_transferred"] > 0)
+    trees.client.cancel_task(task_id)
+    task = trees.wait(task_id)
+    assert (task["status"], task["fatal_error"]["code"]) == ("FAILED", "CANCELED")
+    assert task["subtasks_succeeded"] + task["subtasks_canceled"] == task["subtasks_total"]
+    assert len(trees.successes(task_id)) == task["files_transferred"] < 200_000
 
 
 def test_a_state_remembers_a_shape(tmp_path: Path) -> None:

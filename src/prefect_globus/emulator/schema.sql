@@ -137,6 +137,19 @@ CREATE TABLE work (
     error_time REAL,
     PRIMARY KEY (task, seq)
 ) WITHOUT ROWID;
+CREATE TABLE bundles (            -- plain items that the task has not come to yet, see bundles.py
+    task INTEGER NOT NULL,
+    first INTEGER NOT NULL,       -- the seq of the first
+    items BLOB NOT NULL,          -- JSON
+    UNIQUE (task, first)
+);
+CREATE TABLE moved_bundles (      -- those of which every item was moved
+    task INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    algorithm TEXT,
+    files BLOB NOT NULL,          -- JSON
+    UNIQUE (task, first)
+);
 CREATE TABLE claims (             -- the pairs of paths of unfinished tasks; its key is what makes a 409
     pair BLOB PRIMARY KEY,
     task INTEGER NOT NULL

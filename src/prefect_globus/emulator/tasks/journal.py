@@ -11,6 +11,7 @@ import orjson
 from prefect_globus.emulator.tasks.model import Code, Event, MovedFile, Outcome, Result, Task, Work
 
 if TYPE_CHECKING:
+    from prefect_globus.emulator.tasks.bundles import MovedBundle
     from prefect_globus.emulator.tasks.model import Policy
     from prefect_globus.emulator.tasks.mover import Control
     from prefect_globus.emulator.tasks.store import TaskStore
@@ -31,6 +32,7 @@ class Journal:
         self._policy = policy
         self._results: dict[int, Result] = {}  # by number: of a piece, what comes later counts
         self._moved: list[MovedFile] = []
+        self._moved_bundles: list[MovedBundle] = []
         self._found: list[Work] = []
         self._events: list[Event] = []
         self._counters: Counter[str] = Counter()
@@ -51,6 +53,12 @@ class Journal:
             for file in files:
                 self._results.pop(file.seq, None)
         self._moved += files
+
+    def moved_bundle(self, bundle: MovedBundle) -> None:
+        """Note a bundle that was moved as a whole."""
+        self._moved_bundles.append(bundle)
+        self.examined(len(bundle.files))
+        self._count_moved(len(bundle.files), sum(size for size, _ in bundle.files))
 
     def examined(self, items: int) -> None:
         """Note items that were found to be files: that was one subtask, moving each is another (contract section 4)."""
@@ -82,7 +90,8 @@ class Journal:
     def commit_if_due(self) -> None:
         """Commit if enough was gathered, or for long enough."""
         if (
-            len(self._results) + len(self._moved) + len(self._found) >= RESULTS_PER_COMMIT
+            self._moved_bundles
+            or len(self._results) + len(self._moved) + len(self._found) >= RESULTS_PER_COMMIT
             or time.monotonic() - self._committed_at >= SECONDS_PER_COMMIT
         ):
             self.commit()
@@ -91,28 +100,31 @@ class Journal:
         """Write everything gathered. Work that was done pushes the deadline (task-behavior.txt 3)."""
         self._control.bytes_in_flight = 0  # before they are counted: better a moment too few than too many
         if self._moved:
-            self._count(files_transferred=len(self._moved), subtasks_succeeded=len(self._moved))
-            self._count(bytes_transferred=sum(file.size for file in self._moved))
-        if self._moved or any(result.outcome in ENDED for result in self._results.values()):
+            self._count_moved(len(self._moved), sum(file.size for file in self._moved))
+        if self._moved or self._moved_bundles or any(result.outcome in ENDED for result in self._results.values()):
             self._push_deadline()
             self._report_progress()
-        if self._results or self._moved or self._found or self._events or self._counters or self._columns:
+        if self._results or self._found or self._events or self._counters or self._columns:
             self._store.record(
                 self._task.number,
                 results=list(self._results.values()),
                 moved=self._moved,
+                moved_bundles=self._moved_bundles,
                 found=self._found,
                 events=self._events,
                 counters=self._counters,
                 columns=self._columns,
             )
-        self._results, self._moved, self._found, self._events = {}, [], [], []
+        self._results, self._moved, self._moved_bundles, self._found, self._events = {}, [], [], [], []
         self._counters, self._columns = Counter(), {}
         self._committed_at = time.monotonic()
 
     def _count(self, **counters: int) -> None:
         for name, grown in counters.items():  # what Counter.update does, in a fraction of its time
             self._counters[name] += grown
+
+    def _count_moved(self, files: int, size: int) -> None:
+        self._count(files_transferred=files, subtasks_succeeded=files, bytes_transferred=size)
 
     def _push_deadline(self) -> None:
         now = time.time()

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from prefect_globus.emulator.errors import Conflict
+from prefect_globus.emulator.tasks import bundles
+from prefect_globus.emulator.tasks.bundles import MovedItem
 from prefect_globus.emulator.tasks.model import (
     COUNTERS,
     TRANSITIONS,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from prefect_globus.emulator.database import Database
+    from prefect_globus.emulator.tasks.bundles import Bundle, MovedBundle
 
 ADD_TASK = """INSERT INTO tasks (task_id, type, owner_id, submission_id, source_endpoint, destination_endpoint, label,
     status, options, request_time, deadline, expires_at, deadline_fixed, ready_at, subtasks_total)
@@ -53,10 +56,16 @@ WORK_COLUMNS = (
 PENDING = Outcome.PENDING.value  # a plain string, as sqlite3 takes long over any other
 KINDS = {kind.value: kind for kind in Kind}
 UNFINISHED_WORK = "outcome IN ('pending', 'moving', 'deleting')"
+SUCCESSES = """SELECT seq, source_path, destination_path, size, checksum, checksum_algorithm FROM work
+    WHERE task = ? AND seq > ? AND outcome = 'done' AND kind = 'file' ORDER BY seq LIMIT ?"""
+LAST_SEQS = "SELECT (SELECT MAX(seq) FROM work WHERE task = ?), (SELECT MAX(first) FROM bundles WHERE task = ?)"
+LAST = 2**62  # beyond the number of any piece of work
 HISTORY_PER_COMMIT = 20_000
 
 DELETE_HISTORY = (
     "DELETE FROM work WHERE task = ? AND seq IN (SELECT seq FROM work WHERE task = ? LIMIT ?)",
+    "DELETE FROM bundles WHERE task = ? AND first IN (SELECT first FROM bundles WHERE task = ? LIMIT ?)",
+    "DELETE FROM moved_bundles WHERE task = ? AND first IN (SELECT first FROM moved_bundles WHERE task = ? LIMIT ?)",
     "DELETE FROM events WHERE task = ? AND number IN (SELECT number FROM events WHERE task = ? LIMIT ?)",
 )
 
@@ -109,7 +118,8 @@ class TaskStore:
                 )
             except sqlite3.IntegrityError as error:
                 raise Conflict from error
-            connection.executemany(ADD_WORK, (_item_row(number, *one) for one in enumerate(submission.items, 1)))
+            left = bundles.add(connection, number, submission.items)
+            connection.executemany(ADD_WORK, [_item_row(number, *one) for one in left])
         return self.get(number)
 
     def get(self, number: int) -> Task:
@@ -171,16 +181,28 @@ class TaskStore:
             return _update(connection, number, {"status": status, **columns})
 
     def pending(self, number: int, after: int, limit: int) -> list[Work]:
-        """Return up to `limit` pieces of pending work that follow the piece `after`, in order."""
-        found = self._database.rows(
-            f"SELECT {WORK_COLUMNS} FROM work WHERE task = ? AND seq > ? AND {UNFINISHED_WORK} ORDER BY seq LIMIT ?",  # noqa: S608 -- a constant
-            (number, after, limit),
-        )
-        return [_work(row) for row in found]
+        """Return up to `limit` pieces of pending work that follow the piece `after`, in order.
+
+        A bundle that comes next is broken up.
+        """
+        with self._database.transaction() as connection:
+            bundle = bundles.following(connection, number, after)
+            found = _pending(connection, number, after, bundle.first if bundle else LAST, limit)
+            if bundle and not found:
+                connection.executemany(ADD_WORK, [_item_row(number, *one) for one in bundle.numbered()])
+                bundles.remove(connection, number, bundle)
+                found = _pending(connection, number, after, bundle.last + 1, limit)
+        return found
+
+    def next_bundle(self, number: int, after: int) -> Bundle | None:
+        """Return the first bundle of a task that follows the piece of work `after` and was not moved."""
+        with self._database.transaction() as connection:
+            return bundles.following(connection, number, after)
 
     def last_seq(self, number: int) -> int:
         """Return the number of the last piece of work of a task."""
-        return int(self._database.rows("SELECT MAX(seq) FROM work WHERE task = ?", (number,))[0][0])
+        work, first = self._database.rows(LAST_SEQS, (number, number))[0]
+        return max(work or 0, first + bundles.SIZE - 1 if first else 0)
 
     def record(
         self,
@@ -188,6 +210,7 @@ class TaskStore:
         *,
         results: Sequence[Result] = (),
         moved: Sequence[MovedFile] = (),
+        moved_bundles: Sequence[MovedBundle] = (),
         found: Sequence[Work] = (),
         events: Sequence[Event] = (),
         counters: Mapping[str, int] | None = None,
@@ -199,6 +222,7 @@ class TaskStore:
             number: the task.
             results: outcomes.
             moved: files that were moved.
+            moved_bundles: bundles that were moved as a whole.
             found: new work.
             events: new events.
             counters: what the counters grew by.
@@ -209,6 +233,7 @@ class TaskStore:
             connection.executemany(ADD_WORK, [_work_row(number, work) for work in found])
             connection.executemany(SET_RESULT, [_result_row(number, result, now) for result in results])
             connection.executemany(SET_MOVED, [(*found, number, seq) for seq, *found in moved])
+            bundles.moved(connection, number, moved_bundles)
             _add_events(connection, number, events)
             _count(connection, number, counters or {})
             if columns:
@@ -254,18 +279,17 @@ class TaskStore:
         query = "SELECT COUNT(*) FROM events WHERE task = ? AND time > ? AND backs_off"
         return int(self._database.rows(query, (number, since))[0][0])
 
-    def successes(self, number: int, after: int, limit: int) -> list[sqlite3.Row]:
+    def successes(self, number: int, after: int, limit: int) -> list[MovedItem]:
         """Return files that were really moved, in order, following the piece of work `after`."""
-        return self._database.rows(
-            "SELECT seq, source_path, destination_path, size, checksum, checksum_algorithm FROM work"
-            " WHERE task = ? AND seq > ? AND outcome = 'done' AND kind = 'file' ORDER BY seq LIMIT ?",
-            (number, after, limit),
-        )
+        with self._database.transaction() as connection:
+            found = [MovedItem(*row) for row in connection.execute(SUCCESSES, (number, after, limit))]
+            found += bundles.moved_items(connection, number, after, limit)
+        return sorted(found)[:limit]
 
     def skipped(self, number: int, after: int, limit: int) -> list[sqlite3.Row]:
         """Return work that skip_source_errors gave up, in order, following the piece of work `after`."""
         return self._database.rows(
-            "SELECT * FROM work WHERE task = ? AND seq > ? AND outcome = 'skipped' ORDER BY seq LIMIT ?",
+            "SELECT seq, * FROM work WHERE task = ? AND seq > ? AND outcome = 'skipped' ORDER BY seq LIMIT ?",
             (number, after, limit),
         )
 
@@ -309,6 +333,12 @@ class TaskStore:
             (number,),
         )
         return [row[0] for row in found]
+
+
+def _pending(connection: sqlite3.Connection, number: int, after: int, before: int, limit: int) -> list[Work]:
+    query = f"SELECT {WORK_COLUMNS} FROM work WHERE task = ? AND seq > ? AND seq < ? AND {UNFINISHED_WORK}"  # noqa: S608 -- a constant
+    found = connection.execute(f"{query} ORDER BY seq LIMIT ?", (number, after, before, limit))
+    return [_work(row) for row in found]
 
 
 def pending_subtasks(task: Task) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from prefect_globus.emulator.collections.model import part_names
 from prefect_globus.emulator.collections.paths import FORBIDDEN, child_path, path_parts
 from prefect_globus.emulator.tasks import faults
+from prefect_globus.emulator.tasks.bundles import MovedBundle
 from prefect_globus.emulator.tasks.faults import Fault
 from prefect_globus.emulator.tasks.model import Code, Kind, MovedFile, Outcome, Result, Task, Work
 from prefect_globus.emulator.tasks.mover import DEFAULT_ALGORITHM, Control, MoveError, Mover
@@ -17,6 +18,8 @@ from prefect_globus.emulator.tasks.round import Round, RoundEnd
 from prefect_globus.emulator.tasks.small_files import SmallFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from prefect_globus.emulator.collections.passing import Passing
     from prefect_globus.emulator.collections.storage import Child, Source, Storage, Target
     from prefect_globus.emulator.tasks.interference import Interference
@@ -51,12 +54,36 @@ class TransferRound(Round):
         self._files_found = 0
         self._small_files = SmallFiles(source, destination, self._destination, parts, control, self._copied)
         self._passing = source.passing_to(destination)
+        self._algorithm = DEFAULT_ALGORITHM if task.options.verify_checksum else None  # of what passes
+        self._replaces = task.options.sync_level is None
         control.limit(source.rate, destination.rate)
 
     def run(self) -> RoundEnd:
         """Work through what is pending. Whatever happens, what was done is committed."""
         with self._small_files:
             return super().run()
+
+    def _pending(self) -> Iterator[Work]:
+        if self._passing is not None:
+            self._let_bundles_pass(self._passing)
+        yield from super()._pending()
+
+    def _let_bundles_pass(self, passing: Passing) -> None:
+        """Move bundles of which every item is a plain file that goes from one shape to another; leave the others."""
+        after = 0
+        while self._is_undisturbed() and (bundle := self._store.next_bundle(self._task.number, after)):
+            self._control.check()
+            files = []
+            for source, destination, _ in bundle.items:
+                passed = passing.passed(source, destination, self._algorithm, replaces=self._replaces)
+                if passed is None:
+                    break
+                files.append(passed)
+            else:
+                self._files_moved += len(files)
+                self._journal.moved_bundle(MovedBundle(bundle.first, self._algorithm, files))
+                self._journal.commit()
+            after = bundle.last
 
     def _left_of(self, chunk: list[Work]) -> list[Work]:
         """Let files pass, or have small ones that need no more than to be copied copied, at once; return the rest."""
@@ -73,8 +100,7 @@ class TransferRound(Round):
     def _let_pass(self, chunk: list[Work], passing: Passing) -> list[Work]:
         """Move plain files from one shape to another by a look at each; return the other work."""
         self._control.check()  # nobody else does if all of them pass
-        replaces = self._task.options.sync_level is None
-        algorithm = DEFAULT_ALGORITHM if self._task.options.verify_checksum else None
+        algorithm, replaces = self._algorithm, self._replaces
         left, moved, items = [], [], 0
         for work in chunk:
             passed = None

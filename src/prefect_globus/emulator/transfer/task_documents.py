@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from json.encoder import encode_basestring as quoted
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from prefect_globus.emulator.identities import OWNER_ID, username
 from prefect_globus.emulator.queries import timestamp
@@ -12,9 +15,10 @@ from prefect_globus.emulator.tasks.store import pending_subtasks
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from prefect_globus.emulator.site import Site
+    from prefect_globus.emulator.tasks.bundles import MovedItem
 
 Document = dict[str, Any]
 
@@ -137,17 +141,24 @@ def event_document(event: Event) -> Document:
     }
 
 
-def successful_transfer_document(row: sqlite3.Row) -> Document:
-    """Return the document of a file that was moved (contract section 4)."""
-    return {
-        "DATA_TYPE": "successful_transfer",
-        "source_path": row["source_path"],
-        "destination_path": row["destination_path"],
-        "size": row["size"],
-        "checksum": row["checksum"],
-        "checksum_algorithm": row["checksum_algorithm"] if row["checksum"] else None,
-        "dynamic": False,
-    }
+def successful_transfer_documents(files: Iterable[MovedItem]) -> orjson.Fragment:
+    """Return the list of the documents of files that were moved (contract section 4), as JSON."""
+    texts = [
+        f'{{"DATA_TYPE":"successful_transfer","source_path":{quoted(source)},"destination_path":{quoted(destination)},'
+        f'"size":{size},"checksum":{_text(checksum)},"checksum_algorithm":{_text(checksum and algorithm)},'
+        '"dynamic":false}'
+        for _, source, destination, size, checksum, algorithm in files
+    ]
+    return orjson.Fragment(f"[{','.join(texts)}]")
+
+
+def _text(text: str | None) -> str:
+    return "null" if text is None else quoted(text)
+
+
+def skipped_error_documents(rows: Iterable[sqlite3.Row]) -> list[Document]:
+    """Return the documents of paths that skip_source_errors gave up."""
+    return [skipped_error_document(row) for row in rows]
 
 
 def skipped_error_document(row: sqlite3.Row) -> Document:

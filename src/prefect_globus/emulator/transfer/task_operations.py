@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect_globus.emulator.errors import BadRequest, TaskNotFound
 from prefect_globus.emulator.queries import choice_test, clauses_test, label_test, ordered, time_test
@@ -19,18 +19,20 @@ from prefect_globus.emulator.tasks.submission import (
 from prefect_globus.emulator.transfer.task_documents import (
     document_of,
     event_document,
-    skipped_error_document,
-    successful_transfer_document,
+    skipped_error_documents,
+    successful_transfer_documents,
 )
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
+    from prefect_globus.emulator.tasks.bundles import MovedItem
     from prefect_globus.emulator.tasks.model import Submission
     from prefect_globus.emulator.web import Call
 
 Document = dict[str, Any]
+Row = TypeVar("Row", "MovedItem", "sqlite3.Row")
 
 DEFAULT_PAGE = 10
 LARGEST_PAGE = 1000
@@ -160,7 +162,7 @@ def successes_of(call: Call, task: Task) -> Document:
     if not task.is_finished:
         message = f"Task '{task.task_id}' is still in progress, successful transfers are not yet available"
         raise BadRequest(message)
-    return _marked(call, "successful_transfers", task, call.site.tasks.successes, successful_transfer_document)
+    return _marked(call, "successful_transfers", task, call.site.tasks.successes, successful_transfer_documents)
 
 
 def skipped_errors(call: Call) -> Document:
@@ -170,7 +172,7 @@ def skipped_errors(call: Call) -> Document:
 
 def skips_of(call: Call, task: Task) -> Document:
     """Return a page of the paths that a task has given up."""
-    return _marked(call, "skipped_errors", task, call.site.tasks.skipped, skipped_error_document)
+    return _marked(call, "skipped_errors", task, call.site.tasks.skipped, skipped_error_documents)
 
 
 def cancel(call: Call) -> Document:
@@ -202,18 +204,18 @@ def _marked(
     call: Call,
     kind: str,
     task: Task,
-    read: Callable[[int, int, int], list[sqlite3.Row]],
-    document: Callable[[sqlite3.Row], Document],
+    read: Callable[[int, int, int], list[Row]],
+    documents: Callable[[list[Row]], object],
 ) -> Document:
-    """Return a page of a list that is read by marker. A marker is the number of the last row, so it is never 0."""
+    """Return a page of a list that is read by marker: the first column of the last row, a number that is never 0."""
     marker = call.number("marker", 0)
     rows = read(task.number, marker, MARKER_PAGE + 1)
     page = rows[:MARKER_PAGE]
     return {
         "DATA_TYPE": kind,
-        "DATA": [document(row) for row in page],
+        "DATA": documents(page),
         "marker": marker,
-        "next_marker": page[-1]["seq"] if len(rows) > MARKER_PAGE else None,
+        "next_marker": page[-1][0] if len(rows) > MARKER_PAGE else None,
     }
 
 
