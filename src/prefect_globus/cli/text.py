@@ -176,4 +176,5 @@ def _others(result: TransferResult) -> str:
         f"gone from the source since {result.since}": result.items_deleted,
         "deleted when all was there": result.items_removed,
     }
-    return ", ".join(f"{number:,} {what}" for what, number in counts.items() if number)
+    others = [f"{number:,} {what}" for what, number in counts.items() if number]
+    return ", ".join([*others, *([str(result.whole)] if result.whole.directories else [])])

@@ -105,6 +105,10 @@ def _verified(runner: Runner, transfer_id: str, state: State, flags: dict[str, A
 def _lines(verification: Verification) -> Iterator[str]:
     """What a person reads."""
     delivered = count(verification.items_delivered, "item")
+    if verification.items_unseen:
+        unseen = f"{count(verification.items_unseen, 'item')} could not be looked at"
+        yield f"{verification.id}: {unseen}, for directories with more entries than Globus lists. To have Globus"
+        yield f"compare the contents: prefect-globus verify {verification.id} --repair --checksum"
     if not verification.items_differing:
         yield f"{verification.id}: nothing differs, in {delivered}"
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Annotated
 
@@ -97,11 +97,7 @@ def verify_transfer(
     login = find_credentials(credentials if credentials is not None else transfer.credentials)
     with connected(login) as globus:
         driver = Driver(store, globus, transfer, transfer.options)
-        if repair:
-            verification = _repaired(driver, check, login, limit)
-        else:
-            found = (Difference(path=each.item.path, codes=each.codes) for each in findings(driver, check))
-            verification = _tally(driver, found, limit)
+        verification = _repaired(driver, check, login, limit) if repair else _compared(driver, check, limit)
     get_run_logger().info(
         "%s: %s of %s items differ, %s are repaired: %s",
         *(transfer_id, verification.items_differing, verification.items_delivered),
@@ -160,6 +156,19 @@ def _undriven(store: CheckpointStore, transfer_id: str) -> Transfer:
         expires_at = lease.expires_at.isoformat(" ", "seconds")
         raise LeaseHeldError(transfer_id=transfer_id, holder=lease.holder.description, expires_at=expires_at)
     return transfer
+
+
+def _compared(driver: Driver, check: Check, limit: int) -> Verification:
+    unseen = 0
+
+    def differing() -> Iterator[Difference]:
+        nonlocal unseen
+        for finding in findings(driver, check):
+            unseen += not finding.seen
+            if finding.codes:
+                yield Difference(path=finding.item.path, codes=finding.codes)
+
+    return _tally(driver, differing(), limit).evolve(items_unseen=unseen)
 
 
 def _repaired(driver: Driver, check: Check, credentials: GlobusCredentials, limit: int) -> Verification:

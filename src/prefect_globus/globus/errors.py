@@ -10,6 +10,7 @@ import globus_sdk
 import requests
 
 from prefect_globus.transfers.errors import (
+    DirectoryTooLargeError,
     GlobusAuthError,
     GlobusConflictError,
     GlobusConsentError,
@@ -77,6 +78,8 @@ def _kind(error: globus_sdk.GlobusAPIError) -> type[GlobusError]:
     verdict = classify(Fault(code=error.code or "", status=error.http_status))
     if verdict is FaultClass.NEEDS_PERSON:
         return _FOR_A_PERSON.get(error.code or "", GlobusAuthError)
+    if verdict is FaultClass.PERMANENT_ITEM and (error.code or "").endswith("SizeLimit"):
+        return DirectoryTooLargeError
     return _BY_CLASS.get(verdict) or _BY_STATUS.get(error.http_status, GlobusError)
 
 

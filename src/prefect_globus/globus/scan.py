@@ -117,7 +117,11 @@ class Walk:
         In memory are one listing for each level and what is listed ahead, which goes on until the iterator is closed.
         """
         with self._looking_ahead() as ahead:
-            stack = [_level(self._folder("", ahead), self.root)]
+            root = self._folder("", ahead)
+            if root.instead is not None:
+                yield Item("", 0, 0, root.instead)
+                return
+            stack = [_level(root, self.root)]
             while stack:
                 run, directory = next(stack[-1].runs)
                 yield from self.selection.chosen(run)

@@ -52,6 +52,18 @@ class Collection(NamedTuple):
     is_paused: bool | None
 
 
+class Page(NamedTuple):
+    """Some rows of a task's record, as Globus has them (contract, section 4).
+
+    Args:
+        rows: each with ``source_path``, ``destination_path``, and ``size`` or ``error_code``.
+        next_marker: where the next page begins; None when there is none.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    next_marker: str | None
+
+
 Between = tuple[Location, Location]
 
 
@@ -254,6 +266,16 @@ class GlobusService:
             rows: Iterable[Mapping[str, Any]] = self._client.paginated.task_successful_transfers(task_id).items()
             return {row["source_path"]: row["size"] for row in rows if _lies(row, between)}
 
+    def moved_page(self, task_id: UUID, between: Between | None = None, marker: str | None = None) -> Page:
+        """Some of the files that an ended task has moved, from ``marker`` on; ``between`` as in `moved_paths`."""
+        with translated(f"the files of task {task_id}"):
+            return _page(self._client.task_successful_transfers(task_id, query_params=_from(marker)), between)
+
+    def skipped_page(self, task_id: UUID, between: Between | None = None, marker: str | None = None) -> Page:
+        """The same of what it has skipped."""
+        with translated(f"the skipped files of task {task_id}"):
+            return _page(self._client.task_skipped_errors(task_id, query_params=_from(marker)), between)
+
     def checksums(self, task_id: UUID) -> dict[str, str]:
         """The source paths of the files that an ended task has moved, with the checksums that Globus has recorded.
 
@@ -272,6 +294,15 @@ class GlobusService:
         with translated(f"the skipped files of task {task_id}"):
             rows: Iterable[Mapping[str, Any]] = self._client.paginated.task_skipped_errors(task_id).items()
             return {row["source_path"]: row["error_code"] for row in rows if _lies(row, between)}
+
+
+def _from(marker: str | None) -> dict[str, str]:
+    return {} if marker is None else {"marker": marker}
+
+
+def _page(answer: globus_sdk.GlobusHTTPResponse, between: Between | None) -> Page:
+    marker = answer.get("next_marker")
+    return Page([row for row in answer["DATA"] if _lies(row, between)], None if marker is None else str(marker))
 
 
 def _lies(row: Mapping[str, Any], between: Between | None) -> bool:

@@ -11,10 +11,12 @@ from prefect_globus.transfers.batches import Attempt, Batch
 from prefect_globus.transfers.items import Item, ItemType
 from prefect_globus.transfers.location import Location
 from prefect_globus.transfers.model import Transfer
-from prefect_globus.transfers.options import SyncLevel
+from prefect_globus.transfers.options import SyncLevel, TransferOptions
 from prefect_globus.transfers.removals import Removal, RemovalKind
+from prefect_globus.transfers.wholes import excluded_names
 
 _LABEL_LIMIT = 128
+_RECURSIVE = (ItemType.DIRECTORY, ItemType.TREE)
 
 
 def submission_body(transfer: Transfer, batch: Batch, items: Sequence[Item]) -> dict[str, Any]:
@@ -45,14 +47,16 @@ def submission_body(transfer: Transfer, batch: Batch, items: Sequence[Item]) -> 
         "notify_on_failed": False,
         "notify_on_inactive": False,
     }
-    level = sync_level(transfer, attempt)
+    level = sync_level(transfer, attempt, whole=batch.is_whole)
     if level is not None:
         body["sync_level"] = level.number
     if attempt.deadline is not None:
         body["deadline"] = attempt.deadline.isoformat(timespec="seconds")
-    if any(item.type is ItemType.DIRECTORY for item in items):
+    if batch.is_whole:
+        body |= _what_is_wanted(options)
+    elif any(item.type is ItemType.DIRECTORY for item in items):
         # a directory was empty when it was listed; what has appeared in it is neither selected nor counted
-        body["filter_rules"] = [{"DATA_TYPE": "filter_rule", "method": "exclude", "name": "*"}]
+        body["filter_rules"] = [_excluded("*")]
     return body | {"DATA": _documents(transfer, items)}
 
 
@@ -64,22 +68,43 @@ def _documents(transfer: Transfer, items: Sequence[Item]) -> list[dict[str, Any]
             "DATA_TYPE": "transfer_item",
             "source_path": source + item.path if item.path else transfer.source.path,
             "destination_path": destination + item.path if item.path else transfer.destination.path,
-            "recursive": item.type is ItemType.DIRECTORY,
+            "recursive": item.type in _RECURSIVE,
         }
         for item in items
     ]
 
 
-def sync_level(transfer: Transfer, attempt: Attempt) -> SyncLevel | None:
+def _what_is_wanted(options: TransferOptions) -> dict[str, Any]:
+    """What of a directory that is transferred as a whole is wanted, as the walk would have chosen it."""
+    wanted: dict[str, Any] = {}
+    if names := excluded_names(options):
+        wanted["filter_rules"] = list(map(_excluded, names))
+    if options.symlinks == "follow":
+        wanted["recursive_symlinks"] = "copy"
+    return wanted
+
+
+def _excluded(name: str) -> dict[str, Any]:
+    return {"DATA_TYPE": "filter_rule", "method": "exclude", "name": name}
+
+
+def sync_level(transfer: Transfer, attempt: Attempt, *, whole: bool = False) -> SyncLevel | None:
     """The sync level of an attempt.
 
     After a first attempt the destination may hold half-written files, which exists, size and mtime can take for
-    whole ones (invariant 8), so every later attempt compares checksums or nothing.
+    whole ones (invariant 8), so every later attempt compares checksums or nothing. A directory that is transferred as a
+    ``whole`` is sent again with all that has arrived, and where others are left out by what is on record: there
+    checksums are compared, as an earlier transfer may have left half-written files in it that nobody has on record.
     """
-    if transfer.options.idempotency == "checksum":
+    options = transfer.options
+    if options.idempotency == "checksum":
         return SyncLevel.CHECKSUM
-    asked = transfer.options.sync_level
-    return asked if asked is None or attempt.number == 1 else SyncLevel.CHECKSUM
+    asked = options.sync_level
+    is_first = attempt.number == 1
+    if whole:
+        recalls = options.mode == "incremental" or options.idempotency == "mtime" or transfer.repairs is not None
+        return asked if is_first and not recalls else SyncLevel.CHECKSUM
+    return asked if asked is None or is_first else SyncLevel.CHECKSUM
 
 
 def task_label(transfer: Transfer, batch: Batch) -> str:

@@ -13,6 +13,7 @@ from prefect_globus.globus.service import Entry
 from prefect_globus.tasks.driver import Driver
 from prefect_globus.tasks.logs import run_logger
 from prefect_globus.transfers.errors import (
+    DirectoryTooLargeError,
     GlobusNotFoundError,
     GlobusRefusedPathError,
     InvalidInputError,
@@ -39,6 +40,8 @@ def source_items(driver: Driver, transfer: Transfer, selection: Selection, after
         after: begin behind this path.
     """
     if not transfer.source_is_file:
+        if after == "":  # the whole source is one item
+            return
         follow = transfer.options.symlinks == "follow"
         listing = partial(_listing, transfer, partial(_listed, driver, transfer.source))
         at_once = partial(_listing, transfer, partial(_listed_at_once, driver, transfer.source))
@@ -59,13 +62,16 @@ def source_items(driver: Driver, transfer: Transfer, selection: Selection, after
 
 
 def _listing(transfer: Transfer, listed: Callable[[str], Sequence[Entry]], path: str) -> Sequence[Entry] | ItemType:
-    """A directory's entries; UNLISTABLE when it is to be skipped because it cannot be read.
+    """A directory's entries; or a TREE where it has too many, or UNLISTABLE when it is to be skipped as unreadable.
 
     Without skip_source_errors that ends the scan: the cursor stays before the directory, so that a resume lists it
     when it is mended.
     """
     try:
         return listed(path)
+    except DirectoryTooLargeError as error:
+        run_logger().info("%s It is transferred as a whole.", error)
+        return ItemType.TREE
     except (GlobusNotFoundError, GlobusRefusedPathError) as error:
         if not path or not transfer.options.skip_source_errors or not error.code.endswith(_SKIPPABLE):
             raise
@@ -85,7 +91,10 @@ def _listed_at_once(driver: Driver, location: Location, path: str) -> Sequence[E
 
 
 def items_there(driver: Driver, location: Location, selection: Selection) -> Iterator[Item]:
-    """What the directory ``location`` has, in scan order; symbolic links are not among it."""
+    """What the directory ``location`` has, in scan order; symbolic links are not among it.
+
+    A directory in it that has too many entries to be listed is a TREE.
+    """
     listing = partial(_listing_of_what_is_there, partial(_listed, driver, location))
     at_once = partial(_listing_of_what_is_there, partial(_listed_at_once, driver, location))
     walk = Walk(listing, selection, location.path, ahead=Ahead(driver.listers, at_once))
@@ -95,6 +104,11 @@ def items_there(driver: Driver, location: Location, selection: Selection) -> Ite
 def _listing_of_what_is_there(listed: Callable[[str], Sequence[Entry]], path: str) -> Sequence[Entry] | ItemType:
     try:
         return listed(path)
+    except DirectoryTooLargeError as error:
+        if not path:
+            raise
+        run_logger().warning("%s What is in it is not known.", error)
+        return ItemType.TREE
     except GlobusNotFoundError:
         return ItemType.UNLISTABLE  # it has vanished meanwhile
 
@@ -115,7 +129,10 @@ class View:
         self._open: list[_Level] = []  # the directories from the root to the latest one
 
     def look(self, path: str) -> Item | None:
-        """What is at ``path``, relative to the location; None when there is nothing."""
+        """What is at ``path``, relative to the location; None when there is nothing.
+
+        A TREE where nobody can tell, because the directory that it would be in has too many entries to be listed.
+        """
         return _item(path, self._entry(path))
 
     def sight(self, path: str) -> Sight:
@@ -124,6 +141,8 @@ class View:
         if entry is None or self._is_file:
             return Sight(_item(path, entry), linked=entry is not None and entry.link_target is not None)
         ways = list(zip(self._open, path.split("/"), strict=True))
+        if any(isinstance(listed.entries, _Anything) for listed, _ in ways):
+            return Sight(Item(path, 0, 0, ItemType.TREE))
         linked = any(listed.entries[name].link_target is not None for listed, name in ways)
         return Sight(
             _item(path, entry), linked=linked, ambiguous=any(listed.is_ambiguous(name) for listed, name in ways)
@@ -148,8 +167,29 @@ class View:
         return entries
 
     def _listed(self, path: str) -> Mapping[str, Entry]:
-        listed = listing_if_there(self._driver, self._location, path)
+        try:
+            listed = listing_if_there(self._driver, self._location, path)
+        except DirectoryTooLargeError as error:
+            return self._unseen(error)
         return {entry.name: entry for entry in listed or ()}
+
+    def _unseen(self, error: DirectoryTooLargeError) -> Mapping[str, Entry]:
+        run_logger().warning("%s What is in it is not known.", error)
+        return _Anything()
+
+
+class _Anything(Mapping[str, Entry]):
+    """The entries of a directory that has more than Globus lists: whatever is asked for may be there."""
+
+    def __getitem__(self, name: str) -> Entry:
+        # a directory, as far as that: what it holds may be listed
+        return Entry(name, ItemType.TREE, is_directory=True, size=0, mtime=0, link_target=None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 class DestinationView(View):

@@ -15,6 +15,7 @@ from prefect_globus.tasks.recalling import manifest_behind
 from prefect_globus.tasks.removing import verdicts_of
 from prefect_globus.transfers.errors import (
     CorruptCheckpointError,
+    DirectoryTooLargeError,
     GlobusRefusedPathError,
     InvalidInputError,
     first_line,
@@ -84,6 +85,8 @@ def planned(driver: Driver, options: TransferOptions, limit: int, *, compare: bo
         left_alone=dict(foresight.left_alone),
         not_moved=dict(foresight.not_moved),
         first_not_moved=tuple(foresight.first_not_moved),
+        wholes=foresight.wholes,
+        first_wholes=tuple(foresight.first_wholes),
         largest=foresight.largest,
         directories=directories,
         directories_more=more,
@@ -149,6 +152,9 @@ class _ForgivingView(DestinationView):
         except GlobusRefusedPathError as error:
             self._problems.add(f"The destination cannot be listed: {first_line(error)}")
             return {}
+
+    def _unseen(self, error: DirectoryTooLargeError) -> Mapping[str, Entry]:
+        raise error
 
 
 def _of_code(code: str, number: int, foresight: Foresight, options: TransferOptions) -> Iterator[str]:

@@ -25,6 +25,7 @@ class Progress:
         self._settled = 0
         self._views: dict[int, TaskView] = {}
         self._waits: dict[int, str] = {}
+        self._wholes: frozenset[int] = frozenset()
         self._board = Board()
 
     def note(self, batch: Batch) -> None:
@@ -38,6 +39,8 @@ class Progress:
             self._total.subtract(dict(before))
             self._settled += settled - settled_before
             self._board.note(batch)
+            if batch.is_whole:
+                self._wholes |= {batch.number}
             if not batch.live:
                 self._views.pop(batch.number, None)
 
@@ -77,8 +80,9 @@ class Progress:
         """Items accounted for, items known, and bytes transferred, with what is under way."""
         with self._lock:
             recorded = Ledger(**self._total)
-            files = sum(view.files_transferred for view in self._views.values())
-            size = sum(view.bytes_transferred for view in self._views.values())
+            views = [view for number, view in self._views.items() if number not in self._wholes]
+        files = sum(view.files_transferred for view in views)
+        size = sum(view.bytes_transferred for view in views)
         done = min(recorded.accounted + files, recorded.items)
         return done, recorded.items, min(recorded.bytes_transferred + size, recorded.bytes_total)
 
@@ -91,6 +95,7 @@ class Progress:
                 settled=self._settled,
                 views=dict(self._views),
                 waits=Counter(self._waits.values()),
+                wholes=self._wholes,
             )
 
     def tasks(self) -> tuple[list[TaskRow], int]:

@@ -28,6 +28,7 @@ from prefect_globus.transfers.comparing import SOURCE_VANISHED
 from prefect_globus.transfers.delivered import deliveries_of
 from prefect_globus.transfers.errors import (
     CorruptCheckpointError,
+    DirectoryTooLargeError,
     GlobusConflictError,
     GlobusRefusedPathError,
     InvalidInputError,
@@ -146,9 +147,8 @@ def verdicts_of(driver: Driver, plan: Plan) -> Iterator[list[Verdict]]:
     if plan.kind is RemovalKind.SOURCE:
         yield from _verdicts_at_source(driver, plan, most)
         return
-    source, destination = (
-        partial(_listing, driver, place) for place in (driver.transfer.source, driver.transfer.destination)
-    )
+    source = partial(_listing, driver, driver.transfer.source, None)
+    destination = partial(_listing, driver, driver.transfer.destination, ())
     others = driver.patiently(_others_places, driver)
     found = extras(_manifest(driver), destination, source, emptied=plan.emptied, others=others)
     while verdicts := list(islice(found, most)):
@@ -224,14 +224,16 @@ def _manifest(driver: Driver) -> Iterator[Item]:
         yield from driver.patiently(driver.store.load_manifest, batch.transfer_id, batch.number)
 
 
-def _listing(driver: Driver, place: Location, path: str) -> Sequence[Entry] | None:
+def _listing(driver: Driver, place: Location, of_nothing: Sequence[Entry] | None, path: str) -> Sequence[Entry] | None:
+    """The entries of a directory; ``of_nothing`` where there is none, and None where it cannot be listed."""
     try:
-        return listing_if_there(driver, place, path)
+        listed = listing_if_there(driver, place, path)
     except GlobusRefusedPathError as error:
-        if not path:
+        if not path and not isinstance(error, DirectoryTooLargeError):
             raise
         run_logger().warning("%s What is in it stays.", error)
         return None
+    return of_nothing if listed is None else listed
 
 
 # --- one task

@@ -19,10 +19,11 @@ from prefect_globus.telemetry.spans import span
 from prefect_globus.transfers.batches import ItemFault
 from prefect_globus.transfers.batching import cut_batches
 from prefect_globus.transfers.delivered import Judge, Recall
-from prefect_globus.transfers.items import Item
+from prefect_globus.transfers.items import Item, ItemType
 from prefect_globus.transfers.quantities import count, size
 from prefect_globus.transfers.records import now
 from prefect_globus.transfers.selecting import Selection
+from prefect_globus.transfers.wholes import check_whole
 
 
 @task(name="scan-source", task_run_name="scan", cache_policy=NO_CACHE)
@@ -81,4 +82,7 @@ class SourceScan:
 
     def decided(self, items: Sequence[Item]) -> tuple[bytes, Sequence[ItemFault]]:
         """See `Scan.decided`."""
+        if items[0].type is ItemType.TREE:  # which is alone
+            transfer, filtered = self._driver.transfer, self._driver.options.filter_callback is not None
+            check_whole(transfer, items[0].path, filtered=filtered or transfer.filtered)
         return self._judge.outcomes(items), ()

@@ -13,7 +13,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from prefect_globus.tasks.driver import Driver
-from prefect_globus.tasks.listing import DestinationView, source_items
+from prefect_globus.tasks.listing import DestinationView, items_there, source_items
 from prefect_globus.tasks.recalling import batches_behind, deliveries
 from prefect_globus.transfers.batches import SOURCE_CHANGED, Batch, ItemFault
 from prefect_globus.transfers.comparing import (
@@ -25,9 +25,11 @@ from prefect_globus.transfers.comparing import (
     compare,
 )
 from prefect_globus.transfers.delivered import Delivery, merged
-from prefect_globus.transfers.errors import GlobusNotFoundError
-from prefect_globus.transfers.items import Item, Outcome, scan_order
+from prefect_globus.transfers.errors import DirectoryTooLargeError, GlobusNotFoundError
+from prefect_globus.transfers.items import Item, ItemType, Outcome, scan_order
+from prefect_globus.transfers.location import Location
 from prefect_globus.transfers.model import Transfer
+from prefect_globus.transfers.options import TransferOptions
 from prefect_globus.transfers.selecting import Selection
 from prefect_globus.transfers.verification import Difference
 
@@ -53,7 +55,21 @@ def findings(driver: Driver, check: Check, after: str | None = None) -> Iterator
         source = source_items(driver, verified, Selection(options.evolve(**anything), began), after)
     view = DestinationView(driver, verified)
     # what a filter callback would say of a new item is not known: it is not on record
-    return compare(check, record, view.look, source, (lambda _: False) if verified.filtered else selection.takes)
+    wanted = (lambda _: False) if verified.filtered else selection.takes
+    return compare(check, record, view.look, source, wanted, partial(_files_in, driver, verified.destination))
+
+
+def _files_in(driver: Driver, destination: Location, path: str) -> int | None:
+    """How many files are in the directory ``path``; None where it, or one in it, has too many entries to be listed."""
+    files = 0
+    try:
+        for item in items_there(driver, destination.child(path), Selection(TransferOptions(), 0)):
+            if item.type is ItemType.TREE:
+                return None
+            files += item.type is ItemType.FILE
+    except DirectoryTooLargeError:
+        return None
+    return files
 
 
 def repairs_of(driver: Driver, transfer_id: str) -> list[Transfer]:
@@ -117,6 +133,8 @@ class RepairScan:
     def items(self) -> Generator[Item]:
         """See `Scan.items`."""
         for finding in findings(self._driver, self._check, self._driver.transfer.cursor):
+            if not finding.codes and not self._check.checksum:
+                continue  # it cannot be seen
             self._found[finding.item.path] = finding
             yield finding.item
 
@@ -141,6 +159,8 @@ def differences(driver: Driver, repair: Transfer, check: Check) -> Iterator[Diff
                 codes[fault.path].append(fault.code)
         if check.checksum:
             moved = [item.path for item, done in zip(items, batch.outcomes, strict=True) if done == Outcome.TRANSFERRED]
+            if batch.is_whole and not batch.whole.files:
+                moved = []
             codes |= _explained(driver, repair, batch, [path for path in moved if path not in codes])
         for item, done in zip(items, batch.outcomes, strict=True):
             if item.path in codes:

@@ -14,6 +14,7 @@ from prefect_globus.tasks.driver import Driver
 from prefect_globus.tasks.journal import tell_trouble
 from prefect_globus.tasks.logs import run_logger
 from prefect_globus.tasks.manifests import Manifest
+from prefect_globus.tasks.wholes import whole_settlement
 from prefect_globus.transfers.batches import Attempt, Batch, Settlement
 from prefect_globus.transfers.errors import GlobusError, GlobusNotFoundError, TaskNotVisibleError
 from prefect_globus.transfers.isolation import isolated
@@ -138,11 +139,18 @@ def settled(driver: Driver, batch: Batch, manifest: Manifest, view: TaskView | N
 def _reconciled(driver: Driver, batch: Batch, manifest: Manifest, view: TaskView | None, *, give_up: bool) -> Batch:
     if view is None:
         settlement = Settlement(status=AttemptStatus.LOST, error="NOT_FOUND")
-    elif batch.is_sent_whole and not view.skipped_errors and _all_moved(driver, batch.attempts[-1], view, batch.size):
-        return batch.settle_whole(_told(driver, batch, view, {}, None))  # no item need be looked at
+    elif _all_at_once(driver, batch, view):
+        return batch.settle_all(_told(driver, batch, view, {}, None))  # no item need be looked at
     else:
         settlement = _settlement(driver, batch, manifest.items, view)
     return isolated(batch.settle(manifest.items, settlement), batch, manifest.items, give_up=give_up)
+
+
+def _all_at_once(driver: Driver, batch: Batch, view: TaskView) -> bool:
+    """Whether the task was sent all items of ``batch``, which are as many files, and has moved them as scanned."""
+    if batch.is_whole or not batch.is_sent_all or view.skipped_errors:
+        return False
+    return _all_moved(driver, batch.attempts[-1], view, batch.size)
 
 
 def _condemned(driver: Driver, batch: Batch, seen: Seen) -> Batch:
@@ -192,6 +200,8 @@ def _pause_message(driver: Driver, view: TaskView) -> str | None:
 
 
 def _settlement(driver: Driver, batch: Batch, items: Sequence[Item], view: TaskView) -> Settlement:
+    if batch.is_whole:
+        return whole_settlement(driver, batch, view, status_of(view))
     source, globus = driver.transfer.source, driver.globus
     attempt = batch.attempts[-1]
     skipped: dict[str, str] = {}

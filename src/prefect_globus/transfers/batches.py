@@ -10,8 +10,10 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from prefect_globus.transfers.errors import InvalidTransitionError
-from prefect_globus.transfers.items import Item, ItemType, Outcome
+from prefect_globus.transfers.items import TOO_LARGE_TO_LIST, Item, ItemType, Outcome
 from prefect_globus.transfers.ledger import Ledger
+from prefect_globus.transfers.quantities import count
+from prefect_globus.transfers.quantities import size as in_units
 from prefect_globus.transfers.records import Record, now
 from prefect_globus.transfers.states import (
     ATTEMPT_TRANSITIONS,
@@ -35,6 +37,7 @@ class Attempt(Record):
         adopted: whether its task was found at Globus rather than submitted: it may have been sent other items.
         slot: the lease in Prefect of the place that it takes among the tasks of its account.
         began_at: when its task was first seen at work rather than in Globus' queue; None where nobody has seen that.
+        skipped_errors: what Globus has skipped in a directory that it was sent as a whole.
         faults: error events that Globus counted.
         codes: the codes of those that were seen, with how often.
         error: the code for which it failed, or for which it is being ended; then it is on record before the cancel.
@@ -54,6 +57,7 @@ class Attempt(Record):
     ended_at: AwareDatetime | None = None
     files_transferred: int = 0
     bytes_transferred: int = 0
+    skipped_errors: int = 0
     faults: int = 0
     codes: Mapping[str, int] = {}
     error: str | None = None
@@ -77,10 +81,10 @@ class ItemFault(Record):
     """Something to know of one item. The latest one of a path says how it stands, the others are its history.
 
     Args:
-        path: the item's.
+        path: the item's, or of something in an item that is a directory transferred as a whole.
         outcome: SKIPPED, DEAD; REMAINING for one that is tried again; TRANSFERRED for one that was not as scanned.
-        code: Globus' error code, or one of ours: NOT_A_FILE, REDRIVEN, SOURCE_CHANGED, FORGOTTEN, or what a
-            verification has found (`prefect_globus.transfers.comparing`).
+        code: Globus' error code, or one of ours: NOT_A_FILE, REDRIVEN, SOURCE_CHANGED, FORGOTTEN, TOO_LARGE_TO_LIST, or
+            what a verification has found (`prefect_globus.transfers.comparing`).
         attempt: the number of the attempt that said so; 0 when none was needed to know.
         at: when it was noted; None where an older schema had no place for it.
     """
@@ -105,11 +109,13 @@ class Settlement(Record):
             not named in ``skipped``, as they were scanned.
         skipped: relative path and error code of what Globus skipped.
         skipped_as: what that makes of it: SKIPPED when it was asked for, else DEAD.
+        inside: the same of what is in a directory that was sent as a whole: the first of it.
         exact: whether the task was sent these items and no others, so that what a SUCCEEDED one does not list was in
             sync already.
         error: the code of the fatal error.
         files_transferred: as the task counts them.
         bytes_transferred: as the task counts them.
+        skipped_errors: how much Globus has skipped in a directory that was sent as a whole.
         faults: as the task counts them.
     """
 
@@ -117,11 +123,29 @@ class Settlement(Record):
     moved: Mapping[str, int] | None = {}
     skipped: Mapping[str, str] = {}
     skipped_as: Outcome = Outcome.SKIPPED
+    inside: Mapping[str, str] = {}
     exact: bool = True
     error: str | None = None
     files_transferred: int = 0
     bytes_transferred: int = 0
+    skipped_errors: int = 0
     faults: int = 0
+
+
+class Whole(Record):
+    """Directories that were transferred as a whole, and the files that were moved for them; ``size`` in bytes."""
+
+    directories: int = 0
+    files: int = 0
+    size: int = 0
+
+    def __str__(self) -> str:
+        directories = "1 directory that is" if self.directories == 1 else f"{self.directories:,} directories that are"
+        return f"{count(self.files, 'file')}, {in_units(self.size)}, in {directories} transferred as a whole"
+
+    def __add__(self, other: Whole) -> Whole:
+        totals = self.directories + other.directories, self.files + other.files, self.size + other.size
+        return Whole(directories=totals[0], files=totals[1], size=totals[2])
 
 
 class Batch(Record):
@@ -162,7 +186,15 @@ class Batch(Record):
         outcomes: bytes | None = None,
         faults: Sequence[ItemFault] = (),
     ) -> Batch:
-        """A new batch of ``items``; ``outcomes`` and ``faults`` are what is known of them already."""
+        """A new batch of ``items``; ``outcomes`` and ``faults`` are what is known of them already.
+
+        A directory that is transferred as a whole is alone in its batch, which says so.
+        """
+        wholes = [
+            ItemFault(path=item.path, outcome=Outcome.REMAINING, code=TOO_LARGE_TO_LIST, attempt=0)
+            for item in items[:1]
+            if item.type is ItemType.TREE
+        ]
         batch = cls(
             transfer_id=transfer_id,
             number=number,
@@ -171,7 +203,7 @@ class Batch(Record):
             first_path=items[0].path,
             last_path=items[-1].path,
             outcomes=bytes(len(items)) if outcomes is None else outcomes,
-            faults=tuple(faults),
+            faults=(*wholes, *faults),
         )
         return _rated(batch)
 
@@ -184,6 +216,20 @@ class Batch(Record):
     def live(self) -> bool:
         """Whether its latest attempt may still be doing something."""
         return self.attempt is not None and self.attempt.live
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its one item is a directory with more entries than Globus lists, which is transferred as a whole."""
+        return self.items == 1 and any(fault.code == TOO_LARGE_TO_LIST for fault in self.faults)
+
+    @property
+    def whole(self) -> Whole:
+        """What has come of such a directory, by what Globus has on record of all its attempts."""
+        if not self.is_whole:
+            return Whole()
+        files = sum(attempt.files_transferred for attempt in self.attempts)
+        size = sum(attempt.bytes_transferred for attempt in self.attempts)
+        return Whole(directories=1, files=files, size=size)
 
     @property
     def remaining(self) -> int:
@@ -224,7 +270,7 @@ class Batch(Record):
         return [items[position] for position in self.positions_left(self.attempts[-1])]
 
     @property
-    def is_sent_whole(self) -> bool:
+    def is_sent_all(self) -> bool:
         """Whether its latest attempt is sent every one of its items."""
         return self.attempts[-1].span is None and self.remaining == self.items
 
@@ -287,9 +333,13 @@ class Batch(Record):
                 code = settlement.skipped[item.path]
             if code is not None:
                 faults.append(ItemFault(path=item.path, outcome=outcome, code=code, attempt=attempt.number))
+        faults += [
+            ItemFault(path=path, outcome=settlement.skipped_as, code=code, attempt=attempt.number)
+            for path, code in settlement.inside.items()
+        ]
         return self._settled(settlement, bytes(outcomes), moved_bytes, faults)
 
-    def settle_whole(self, settlement: Settlement) -> Batch:
+    def settle_all(self, settlement: Settlement) -> Batch:
         """The same where every item was sent, and was moved as it was scanned: then none need be looked at."""
         return self._settled(settlement, bytes([Outcome.TRANSFERRED]) * self.items, self.size, self.faults)
 
@@ -299,6 +349,7 @@ class Batch(Record):
             ended_at=now(),
             files_transferred=settlement.files_transferred,
             bytes_transferred=settlement.bytes_transferred,
+            skipped_errors=settlement.skipped_errors,
             faults=settlement.faults,
             error=self.attempts[-1].error or settlement.error,
         )
@@ -324,12 +375,17 @@ class Batch(Record):
         """The batch with those of its dead items to be tried again that are ``chosen``; what is known of them stays."""
         noted = self.noted
         outcomes = bytearray(self.outcomes)
-        again = []
+        again: list[ItemFault] = []
         for index, item in enumerate(items):
-            if outcomes[index] == Outcome.DEAD and chosen(noted[item.path]):
+            if outcomes[index] != Outcome.DEAD:
+                continue
+            # of a directory that is transferred as a whole, what is in it is noted, too
+            found = list(noted.values()) if item.type is ItemType.TREE else [noted[item.path]]
+            if any(map(chosen, found)):
                 outcomes[index] = Outcome.REMAINING
-                again.append(noted[item.path].evolve(outcome=Outcome.REMAINING, code=REDRIVEN, at=now()))
-        return self.evolve(outcomes=bytes(outcomes), faults=(*self.faults, *again))
+                again += found
+        redriven = [fault.evolve(outcome=Outcome.REMAINING, code=REDRIVEN, at=now()) for fault in again]
+        return self.evolve(outcomes=bytes(outcomes), faults=(*self.faults, *redriven))
 
     def give_up(self) -> Self:
         """The batch as PARTIAL, for this run of the transfer."""

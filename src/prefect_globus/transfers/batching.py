@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from prefect_globus.transfers.items import Item
+from prefect_globus.transfers.items import Item, ItemType
 from prefect_globus.transfers.options import TransferOptions
 
 _MIN_ITEMS, _MAX_ITEMS = 100, 20_000
@@ -20,8 +20,8 @@ def cut_batches(
     """Cut ``items`` into contiguous batches, each yielded as soon as it is full.
 
     A batch is full at ``batch_size`` items or when the next item would carry it over ``batch_bytes``; a single item
-    larger than that is a batch of its own. Without a given size the limits grow with what was cut before, so the
-    same items are cut alike whether or not a crash lay between.
+    larger than that is a batch of its own, and so is a directory that is transferred as a whole. Without a given size
+    the limits grow with what was cut before, so the same items are cut alike whether or not a crash lay between.
 
     Args:
         items: in scan order.
@@ -32,12 +32,13 @@ def cut_batches(
     batch: list[Item] = []
     size = 0
     for item in items:
-        if batch and size + item.size > _limit(options.batch_bytes, bytes_before, _MIN_BYTES, _MAX_BYTES):
+        is_whole = item.type is ItemType.TREE
+        if batch and (is_whole or size + item.size > _limit(options.batch_bytes, bytes_before, _MIN_BYTES, _MAX_BYTES)):
             yield batch
             items_before, bytes_before, batch, size = items_before + len(batch), bytes_before + size, [], 0
         batch.append(item)
         size += item.size
-        if len(batch) >= _limit(options.batch_size, items_before, _MIN_ITEMS, _MAX_ITEMS):
+        if is_whole or len(batch) >= _limit(options.batch_size, items_before, _MIN_ITEMS, _MAX_ITEMS):
             yield batch
             items_before, bytes_before, batch, size = items_before + len(batch), bytes_before + size, [], 0
     if batch:

@@ -20,6 +20,8 @@ MEANINGS: Mapping[str, str] = {
     "SOURCE_CHANGED": "It had another size when it was moved than when it was scanned. What was moved may be half of a "
     "change: verify it when nobody writes there.",
     "REDRIVEN": "It had failed for good and is tried again.",
+    "TOO_LARGE_TO_LIST": "It is, or is in, a directory with more entries than Globus lists: such a one is transferred "
+    "as a whole, and what is in it is not looked at.",
     "FORGOTTEN": "Somebody has asked for it to be transferred again the next time.",
     # of a Globus task: it may work the next time
     "STALLED": "There was no progress for longer than stall_seconds, and no fault that would explain it.",
@@ -56,6 +58,7 @@ MEANINGS: Mapping[str, str] = {
     "TRUNCATED": "It was smaller at the destination than what was delivered.",
     "OTHER_SIZE": "It was larger at the destination than what was delivered.",
     "ALTERED": "It was written to at the destination since it was delivered.",
+    "FEWER_FILES": "There were fewer files in the directory than were moved there.",
     "SOURCE_VANISHED": "It was gone from the source already.",
     "SOURCE_NEW": "It was not there when the transfer was scanned.",
     "DIFFERENT": "The contents of the two sides differ, and it is not known which of them has changed.",

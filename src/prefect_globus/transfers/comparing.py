@@ -9,7 +9,7 @@ from pydantic import Field
 
 from prefect_globus.transfers.batches import SOURCE_CHANGED
 from prefect_globus.transfers.delivered import Ahead, Delivery
-from prefect_globus.transfers.items import Item, ItemType, scan_order
+from prefect_globus.transfers.items import TOO_LARGE_TO_LIST, Item, ItemType, scan_order
 from prefect_globus.transfers.records import Record
 
 # At the destination:
@@ -23,10 +23,17 @@ SOURCE_VANISHED = "SOURCE_VANISHED"  # it is not there any more
 SOURCE_NEW = "SOURCE_NEW"  # it was not there when the transfer scanned it
 # Somewhere: the checksums differ, and Globus has no record of the first one any more.
 DIFFERENT = "DIFFERENT"
+# In a directory that was transferred as a whole, or a part of it is gone.
+FEWER_FILES = "FEWER_FILES"
 
 CODES = frozenset(
-    {MISSING, WRONG_TYPE, TRUNCATED, OTHER_SIZE, ALTERED, SOURCE_CHANGED, SOURCE_VANISHED, SOURCE_NEW, DIFFERENT}
+    {
+        *(MISSING, WRONG_TYPE, TRUNCATED, OTHER_SIZE, ALTERED, FEWER_FILES),
+        *(SOURCE_CHANGED, SOURCE_VANISHED, SOURCE_NEW, DIFFERENT),
+    }
 )
+
+_DIRECTORIES = (ItemType.DIRECTORY, ItemType.TREE)
 
 
 class Check(Record):
@@ -53,10 +60,12 @@ class Finding(NamedTuple):
     Args:
         item: as the source has it, or as it was scanned where that was not looked at.
         codes: what differs; empty where nothing is known to, and the contents are still to be compared.
+        seen: whether the destination tells; not where that has more entries than Globus lists.
     """
 
     item: Item
     codes: tuple[str, ...] = ()
+    seen: bool = True
 
     @property
     def can_be_moved(self) -> bool:
@@ -67,6 +76,9 @@ class Finding(NamedTuple):
 Look = Callable[[str], Item | None]
 """What is at this relative path of the destination; called in scan order."""
 
+Count = Callable[[str], int | None]
+"""How many files are in this directory of the destination; None when nobody can tell."""
+
 
 def compare(
     check: Check,
@@ -74,8 +86,9 @@ def compare(
     look: Look,
     source: Iterable[Item] | None = None,
     wanted: Callable[[Item], bool] = lambda _: True,
+    files_in: Count = lambda _: None,
 ) -> Iterator[Finding]:
-    """What differs, in scan order; with ``check.checksum`` also all files that do not seem to.
+    """What differs or cannot be seen, in scan order; with ``check.checksum`` also all files that do not seem to differ.
 
     What was not delivered, because it was skipped or failed, is no difference.
 
@@ -85,28 +98,42 @@ def compare(
         look: sees the destination.
         source: what the source has now, in scan order; None when it is not to be compared.
         wanted: whether the transfer would take a new item.
+        files_in: counts what has come of a directory that was transferred as a whole.
     """
     deliveries = Ahead(record)
+    whole: str | None = None
     present = None if source is None else _Present(source)
     while deliveries.head is not None or (present is not None and present.items.head is not None):
         if present is not None and present.is_before(None if deliveries.head is None else deliveries.head.item):
             item = present.take()
-            if present.is_new(item, deliveries.head) and wanted(item):
+            is_known = whole is not None and _is_in(item.path, whole)  # as far as it can be
+            if not is_known and present.is_new(item, deliveries.head) and wanted(item):
                 yield Finding(item, (SOURCE_NEW,))
             continue
         delivery = deliveries.take()
+        whole = delivery.path if delivery.item.type is ItemType.TREE else whole
         now = None if present is None else present.take_same(delivery.item)
         if not delivery.is_delivered:
             continue
         at_destination = difference(delivery, look(delivery.item.path), check)
+        seen = at_destination != TOO_LARGE_TO_LIST
+        if not seen:
+            at_destination = FEWER_FILES if _has_fewer(delivery, files_in) else None
         at_source = None if present is None else present.difference(delivery.item, now)
         codes = tuple(code for code in (at_destination, at_source) if code is not None)
-        if codes or (check.checksum and delivery.item.type is ItemType.FILE):
-            yield Finding(now or delivery.item, codes)
+        if codes or not seen or (check.checksum and delivery.item.type is ItemType.FILE):
+            yield Finding(now or delivery.item, codes, seen)
+
+
+def _has_fewer(delivery: Delivery, files_in: Count) -> bool:
+    if not delivery.files:
+        return False
+    found = files_in(delivery.path)
+    return found is not None and found < delivery.files
 
 
 def difference(delivery: Delivery, found: Item | None, check: Check) -> str | None:
-    """The code of how ``found``, which is at the destination, differs from what was delivered.
+    """The code of how ``found``, which is at the destination, differs from what was delivered; or that nobody can tell.
 
     Modification times are whole seconds. Where the copy was not given that of the source, a time later than the end of
     the task that moved it says that the copy was altered since; as two clocks are compared, only one that is later by
@@ -115,6 +142,8 @@ def difference(delivery: Delivery, found: Item | None, check: Check) -> str | No
     item = delivery.item
     if found is None:
         return MISSING
+    if found.type is ItemType.TREE or (item.type is ItemType.TREE and found.type is ItemType.DIRECTORY):
+        return TOO_LARGE_TO_LIST  # nobody can tell
     if found.type is not item.type:
         return WRONG_TYPE
     if item.type is not ItemType.FILE:
@@ -166,7 +195,7 @@ class _Present:
     def take(self) -> Item:
         """The next item, which is then behind."""
         item = self.items.take()
-        if item.type is ItemType.UNLISTABLE:
+        if item.type in (ItemType.UNLISTABLE, ItemType.TREE):
             self._unlistable = item.path
         return item
 
@@ -177,7 +206,7 @@ class _Present:
 
     def is_new(self, item: Item, following: Delivery | None) -> bool:
         """Whether ``item`` was not there before, if the record goes on with ``following``."""
-        if item.type is ItemType.DIRECTORY:  # it is only empty now, if the record has something in it
+        if item.type in _DIRECTORIES:  # if the record has something in it, it is only empty now, or grown too large
             return following is None or not _is_in(following.item.path, item.path)
         return item.type is ItemType.FILE
 
@@ -187,7 +216,7 @@ class _Present:
             return None  # nobody knows
         if now is None:
             head = self.items.head
-            is_filled = item.type is ItemType.DIRECTORY and head is not None and _is_in(head.path, item.path)
+            is_filled = item.type in _DIRECTORIES and head is not None and _is_in(head.path, item.path)
             return None if is_filled else SOURCE_VANISHED
         if item.type is ItemType.DIRECTORY is now.type:
             return None
@@ -195,4 +224,4 @@ class _Present:
 
 
 def _is_in(path: str, directory: str) -> bool:
-    return path.startswith(f"{directory}/")
+    return not directory or path.startswith(f"{directory}/")

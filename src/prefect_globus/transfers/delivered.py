@@ -50,6 +50,7 @@ class Delivery(NamedTuple):
         ended_at: when the last Globus task of its batch had ended, by the driver's clock; None where none was needed.
         size: bytes that were moved; None where they are not known.
         keeps_mtime: whether the copy was given the modification time of the item.
+        files: of a directory that was transferred as a whole, how many files must be in it at least.
     """
 
     item: Item
@@ -58,6 +59,7 @@ class Delivery(NamedTuple):
     ended_at: datetime | None = None
     size: int | None = None
     keeps_mtime: bool = False
+    files: int | None = None
 
     @property
     def path(self) -> str:
@@ -102,11 +104,13 @@ def deliveries_of(
         if fault.outcome is not Outcome.REMAINING:
             codes[fault.path].add(fault.code)
     ended_at = max((attempt.ended_at for attempt in batch.attempts if attempt.ended_at), default=None)
+    # of several attempts two may have moved the same file, which had changed in between
+    files = max((attempt.files_transferred for attempt in batch.attempts), default=0) if batch.is_whole else None
     for item, number in zip(items, batch.outcomes, strict=True):
         outcome, noted = Outcome(number), frozenset(codes.get(item.path, ()))
         keeps_mtime = preserve_timestamp and outcome is Outcome.TRANSFERRED and SOURCE_CHANGED not in noted
         size = changed.get(item.path) if SOURCE_CHANGED in noted else item.size
-        yield Delivery(item, outcome, noted, ended_at, size, keeps_mtime)
+        yield Delivery(item, outcome, noted, ended_at, size, keeps_mtime, files)
 
 
 def merged(records: Sequence[Iterable[Delivery]]) -> Iterator[Delivery]:

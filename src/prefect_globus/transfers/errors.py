@@ -57,6 +57,19 @@ class InvalidTransferIdError(InvalidInputError):
     """
 
 
+class NotAsAWholeError(InvalidInputError):
+    """{directory} has more entries than Globus lists, so that it can only be transferred as a whole, and Globus cannot
+    be told what these options leave out of it: {options}. Nothing of it was moved. Leave it out (exclude: {path}) in a
+    new transfer, and give it one of its own without these options.
+    """
+
+
+class DirectoryGrownError(InvalidInputError):
+    """The directory {path!r} has more entries than Globus lists by now, and a part of it is in the manifest of transfer
+    {transfer_id!r} already, so that it cannot be transferred as a whole. Begin a new transfer.
+    """
+
+
 class OverlappingLocationsError(InvalidInputError):
     """The destination {destination} lies inside the source {source}: the transfer would copy its own copies.
     Choose a destination outside the source.
@@ -250,6 +263,10 @@ class GlobusNotFoundError(GlobusError):
 
 class GlobusRefusedPathError(GlobusError):
     """The collection refused {operation}: {reason} ({code}, HTTP {status}). Check the permissions of the path."""
+
+
+class DirectoryTooLargeError(GlobusRefusedPathError):
+    """Globus does not do {operation}, because the directory has too many entries ({code}, HTTP {status})."""
 
 
 class GlobusInvalidRequestError(GlobusError):

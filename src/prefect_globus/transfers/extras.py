@@ -8,7 +8,7 @@ from typing import Protocol
 
 from prefect_globus.transfers.comparing import WRONG_TYPE
 from prefect_globus.transfers.delivered import Ahead
-from prefect_globus.transfers.items import INVALID_PATH_NAME, Item, ItemType, is_nameable, scan_order
+from prefect_globus.transfers.items import INVALID_PATH_NAME, TOO_LARGE_TO_LIST, Item, ItemType, is_nameable, scan_order
 from prefect_globus.transfers.removals import (
     AT_SOURCE,
     NOT_A_FILE,
@@ -45,7 +45,7 @@ class Listed(Protocol):
 
 
 Listing = Callable[[str], Sequence[Listed] | None]
-"""Lists the directory with this path relative to the location; None when it cannot, or there is none."""
+"""Lists the directory with this path relative to the location; None when it cannot, or at the source there is none."""
 
 
 class _Level:
@@ -96,7 +96,13 @@ def extras(
         others: relative paths that other transfers deliver to; what is there, and what they are in, stays.
     """
     expected = Ahead(manifest)
-    stack = [_Level("", destination("") or (), source, empty=expected.head is None)]
+    if expected.head is not None and expected.head.type is ItemType.TREE and not expected.head.path:
+        yield Verdict(expected.head, TOO_LARGE_TO_LIST)
+        return
+    if (listed := destination("")) is None:
+        yield Verdict(Item("", 0, 0, ItemType.DIRECTORY), UNLISTABLE)
+        return
+    stack = [_Level("", listed, source, empty=expected.head is None)]
     while stack:
         level = stack[-1]
         entry = next(level.entries, None)
@@ -110,14 +116,27 @@ def extras(
             taken = verdict.code is None and any(_is_at(path, each) or _is_at(each, path) for each in others)
             yield Verdict(verdict.item, OTHERS) if taken else verdict
             continue
-        is_directory = entry.is_directory and entry.link_target is None
-        is_leaf = head.path == path
-        if is_leaf and head.type not in (ItemType.FILE, ItemType.DIRECTORY):
-            continue  # what could not be read at the source is not known
-        if is_directory is (is_leaf and head.type is ItemType.FILE):
-            yield Verdict(_item(path, entry), WRONG_TYPE)  # somebody has changed it since it was delivered
-        elif is_directory:
-            stack.append(_Level(path, destination(path) or (), source, empty=is_leaf))
+        found = _entered(path, entry, head, destination, source)
+        if isinstance(found, _Level):
+            stack.append(found)
+        elif found is not None:
+            yield Verdict(_item(path, entry), found)
+
+
+def _entered(path: str, entry: Listed, head: Item, destination: Listing, source: Listing) -> _Level | str | None:
+    """Of something at or above ``head`` of the manifest: a level to be judged, why it stays, or nothing."""
+    is_directory = entry.is_directory and entry.link_target is None
+    is_leaf = head.path == path
+    if is_leaf and head.type not in (ItemType.FILE, ItemType.DIRECTORY, ItemType.TREE):
+        return None  # what could not be read at the source is not known
+    if is_directory is (is_leaf and head.type is ItemType.FILE):
+        return WRONG_TYPE  # somebody has changed it since it was delivered
+    if not is_directory:
+        return None
+    if is_leaf and head.type is ItemType.TREE:
+        return TOO_LARGE_TO_LIST  # nobody knows what of it is extra
+    listed = destination(path)
+    return UNLISTABLE if listed is None else _Level(path, listed, source, empty=is_leaf)
 
 
 def _is_at(path: str, other: str) -> bool:

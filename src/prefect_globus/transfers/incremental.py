@@ -220,8 +220,8 @@ def why_unknown(transfer: Transfer, before: Sequence[Transfer] = ()) -> str | No
 def gone(options: TransferOptions, before: Iterable[Item], now: Iterable[Item]) -> Iterator[Item]:
     """Those items of ``before`` that are not among those of ``now``; in scan order, as both are.
 
-    What the patterns of ``options`` leave out is not gone. While there are patterns nor is an empty directory, because
-    what it may hold by now can be among that.
+    What the patterns of ``options`` leave out is not gone. While there are patterns nor is a directory, because what it
+    may hold can be among that.
 
     Args:
         options: of the transfer whose manifest ``now`` is.
@@ -231,7 +231,7 @@ def gone(options: TransferOptions, before: Iterable[Item], now: Iterable[Item]) 
     selection = Selection(options, 0)
     has_patterns = bool(options.include or options.exclude)
     for item in vanished(before, now):
-        if not (has_patterns and item.type is ItemType.DIRECTORY) and _is_selected(item, selection):
+        if not (has_patterns and item.type in (ItemType.DIRECTORY, ItemType.TREE)) and _is_selected(item, selection):
             yield item
 
 

@@ -20,6 +20,7 @@ class ItemType(StrEnum):
     INVALID_SYMLINK = "invalid_symlink"  # followed, but it leads nowhere
     UNLISTABLE = "unlistable"  # a directory that may not be listed, or vanished before it could be; to be skipped
     OTHER = "other"  # a device, a pipe or a socket: nothing that can be transferred
+    TREE = "tree"  # a directory with more entries than Globus lists: transferred as a whole, with all that is in it
 
 
 class Item(NamedTuple):
@@ -65,6 +66,7 @@ UNTRANSFERABLE: Mapping[ItemType, tuple[Outcome, str]] = {
 """What a listing already tells cannot be transferred: what becomes of it, and the code that says why."""
 
 INVALID_PATH_NAME = "INVALID_PATH_NAME"
+TOO_LARGE_TO_LIST = "TOO_LARGE_TO_LIST"  # ours: what is said of a TREE, and of what nobody can see because it is in one
 
 
 def is_nameable(path: str) -> bool:

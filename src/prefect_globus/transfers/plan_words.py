@@ -30,6 +30,7 @@ _WHY = {
     NOT_OLDER: "the destination has it, and not older; Globus decides",
 }
 _NAME_WIDTH = 15
+_FEW_NAMES = 3
 _MANY = 10  # from which on nobody reads decimals
 
 INDENT = 2 + _NAME_WIDTH
@@ -75,6 +76,7 @@ def facts(plan: TransferPlan) -> Iterator[tuple[str, str]]:
         yield "left alone", f"{amount(left)}: {_WHY[code]}"
     for code, number in plan.not_moved.items():
         yield "cannot move", f"{count(number, 'item')}: {code}"
+    yield from _of_wholes(plan)
     yield "batches", f"{plan.batches:,}, by {count(plan.tasks, 'Globus task')} if none has to be repeated"
     if plan.since is not None:
         yield "compared with", f"{plan.since}, the last complete transfer"
@@ -88,6 +90,15 @@ def facts(plan: TransferPlan) -> Iterator[tuple[str, str]]:
         yield "time", _of_time(plan.estimate)
     if not plan.compared:
         yield "destination", "was not looked at"
+
+
+def _of_wholes(plan: TransferPlan) -> Iterator[tuple[str, str]]:
+    if not plan.wholes:
+        return
+    names = [_shown(each.path) for each in plan.first_wholes[:_FEW_NAMES]]
+    named = f": {', '.join(names)}{', ...' if plan.wholes > len(names) else ''}" if names else ""
+    what = "1 directory has" if plan.wholes == 1 else f"{plan.wholes:,} directories have"
+    yield "as a whole", f"{what} more entries than Globus lists; what is in there is not counted{named}"
 
 
 def _of_what(plan: TransferPlan) -> str:

@@ -84,6 +84,8 @@ class TransferPlan(Record):
         not_moved: what cannot be transferred, by its code: how many. These would be skipped, but for INVALID_SYMLINK,
             which would fail for good.
         first_not_moved: the first of these.
+        wholes: how many directories have more entries than Globus lists: each is one item, transferred as a whole.
+        first_wholes: the first of these.
         largest: of what would be moved, the largest.
         directories: where most of what would be moved is, by directories at the top of the source.
         directories_more: how many others of these there are.
@@ -109,6 +111,8 @@ class TransferPlan(Record):
     left_alone: Mapping[str, Amount] = {}
     not_moved: Mapping[str, int] = {}
     first_not_moved: tuple[PlannedItem, ...] = ()
+    wholes: int = 0
+    first_wholes: tuple[PlannedItem, ...] = ()
     largest: tuple[PlannedItem, ...] = ()
     directories: tuple[Share, ...] = ()
     directories_more: int = 0
@@ -159,7 +163,8 @@ class Foresight:
         self.left_alone: dict[str, Amount] = defaultdict(Amount)
         self.not_moved: dict[str, int] = defaultdict(int)
         self.first_not_moved: list[PlannedItem] = []
-        self.batches = self.tasks = 0
+        self.batches = self.tasks = self.wholes = 0
+        self.first_wholes: list[PlannedItem] = []
         self._limit = limit
         self._largest: list[_Ranked] = []
         self._tops = _Tops(limit)
@@ -204,6 +209,10 @@ class Foresight:
             if len(self.first_not_moved) < self._limit:
                 self.first_not_moved.append(PlannedItem(path=item.path, type=item.type, size=item.size, code=code))
             return False
+        if item.type is ItemType.TREE:
+            self.wholes += 1
+            if len(self.first_wholes) < self._limit:
+                self.first_wholes.append(PlannedItem(path=item.path, type=item.type, size=item.size))
         found = look(item.path) if look is not None else None
         verdict = leaves_alone(self._level, item, found)
         if verdict and self._level is not None:

@@ -17,7 +17,14 @@ from prefect_globus.transfers.batches import SOURCE_CHANGED, Attempt, Batch
 from prefect_globus.transfers.comparing import ALTERED, SOURCE_VANISHED, Check, difference
 from prefect_globus.transfers.delivered import FORGOTTEN, Delivery
 from prefect_globus.transfers.errors import InvalidInputError, InvalidTransitionError
-from prefect_globus.transfers.items import Item, ItemType, Outcome, decode_manifest, encode_manifest
+from prefect_globus.transfers.items import (
+    TOO_LARGE_TO_LIST,
+    Item,
+    ItemType,
+    Outcome,
+    decode_manifest,
+    encode_manifest,
+)
 from prefect_globus.transfers.location import Location
 from prefect_globus.transfers.options import SyncLevel, TransferOptions
 from prefect_globus.transfers.records import Record, now
@@ -26,7 +33,7 @@ from prefect_globus.transfers.states import ATTEMPT_TRANSITIONS, AttemptStatus, 
 if TYPE_CHECKING:
     from prefect_globus.transfers.model import Transfer
 
-# Why something stays; besides what `comparing` finds at the destination.
+# Why something stays; besides what `comparing` finds at the destination, and TOO_LARGE_TO_LIST.
 NOT_DELIVERED = "NOT_DELIVERED"  # it was skipped
 DIRECTORY = "DIRECTORY"  # Globus can delete one only with whatever is in it by then
 SYMLINK = "SYMLINK"  # it is a symbolic link, has one in it, or lies behind one
@@ -290,7 +297,7 @@ class Sight:
     """What is at a path of a location now.
 
     Args:
-        item: it; None when there is nothing.
+        item: it; None when there is nothing, and a TREE where nobody can tell.
         linked: whether it is a symbolic link, or behind one.
         ambiguous: whether there is another name there, of it or of a directory above it, that some file systems could
             not tell from this one.
@@ -322,12 +329,16 @@ def _in_checkpoint(delivery: Delivery) -> str | None:
         return NOT_DELIVERED
     if noted := sorted(delivery.codes & {FORGOTTEN, SOURCE_CHANGED}):
         return noted[0]
+    if delivery.item.type is ItemType.TREE:
+        return TOO_LARGE_TO_LIST
     return None if delivery.item.type is ItemType.FILE else DIRECTORY
 
 
 def _at_source(item: Item, sight: Sight) -> str | None:
     if sight.item is None:
         return SOURCE_VANISHED
+    if sight.item.type is ItemType.TREE:
+        return TOO_LARGE_TO_LIST
     if sight.linked:
         return SYMLINK
     if sight.ambiguous:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from prefect_globus.transfers.batches import SOURCE_CHANGED, Batch
+from prefect_globus.transfers.batches import SOURCE_CHANGED, Batch, Whole
 from prefect_globus.transfers.items import Outcome
 from prefect_globus.transfers.ledger import Ledger
 from prefect_globus.transfers.location import Location
@@ -56,6 +56,7 @@ class TransferResult(Record):
     scan_complete: bool
     since: str | None = None  # the transfer that an incremental one is compared with
     items_deleted: int | None = None  # of that one's items, how many the source has no more; None if nobody can tell
+    whole: Whole = Whole()  # directories with more entries than Globus lists, each one item, and what was moved of them
     items_removed: int = 0  # files that were deleted at the source, or what was extra at the destination
     tasks: tuple[GlobusTask, ...]
     error: str | None
@@ -68,10 +69,13 @@ class TransferResult(Record):
         """The view of ``transfer`` whose ``batches`` add up to ``ledger``."""
         tasks: list[GlobusTask] = []
         changed = 0
+        whole = Whole()
         updated_at = transfer.updated_at
         for batch in batches:
             tasks += _tasks_of(batch)
             changed += len(_changed(batch))
+            if batch.is_whole:
+                whole += batch.whole
             updated_at = max([updated_at, *(attempt.updated_at for attempt in batch.attempts)])
         return cls(
             id=transfer.id,
@@ -93,6 +97,7 @@ class TransferResult(Record):
             scan_complete=transfer.scan_complete,
             since=transfer.since,
             items_deleted=transfer.deleted,
+            whole=whole,
             items_removed=sum(removal.deleted for removal in transfer.removals),
             tasks=tuple(tasks),
             error=transfer.error,

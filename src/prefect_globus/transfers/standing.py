@@ -35,6 +35,7 @@ class Standing(NamedTuple):
         waits: for what batches wait, and how many of them.
         speed: how fast it is.
         others: how many unfinished tasks the login has besides; None where nobody has asked.
+        wholes: the batches that are a directory transferred as a whole: one item each, whatever moves in it.
     """
 
     transfer: Transfer
@@ -44,6 +45,7 @@ class Standing(NamedTuple):
     waits: Mapping[str, int] = {}
     speed: Speed = Speed()
     others: int | None = None
+    wholes: frozenset[int] = frozenset()
 
     @property
     def is_queued(self) -> bool:
@@ -53,7 +55,7 @@ class Standing(NamedTuple):
     @property
     def files_done(self) -> int:
         """Items that need no more work, with what is under way; what has failed is not among them."""
-        done = self.ledger.accounted - self.ledger.dead + sum(view.files_transferred for view in self.views.values())
+        done = self.ledger.accounted - self.ledger.dead + sum(view.files_transferred for view in self._counted)
         return min(done, self.ledger.items - self.ledger.dead)
 
     @property
@@ -68,7 +70,11 @@ class Standing(NamedTuple):
 
     @property
     def _bytes_moving(self) -> int:
-        return sum(view.bytes_transferred for view in self.views.values())
+        return sum(view.bytes_transferred for view in self._counted)
+
+    @property
+    def _counted(self) -> list[TaskView]:
+        return [view for number, view in self.views.items() if number not in self.wholes]
 
     @property
     def fraction(self) -> float:
@@ -89,7 +95,7 @@ class Standing(NamedTuple):
     @property
     def signs_of_life(self) -> tuple[int, ...]:
         """What grows while anything moves; it may fall when a Globus task is tried again."""
-        moving = ([view.bytes_checksummed, view.files_skipped, view.deleted] for view in self.views.values())
+        moving = (view.progress for view in self.views.values())
         deleted = sum(each.deleted for each in self.transfer.removals)
         found = self.ledger.items, self.ledger.accounted, int(self.transfer.scan_complete)
         return (*found, self.files_done, self.bytes_moved, deleted, sum(map(sum, moving)))

@@ -33,6 +33,8 @@ class Verification(Record):
         items_delivered: how many items were compared.
         items_differing: how many of these, and of the new ones at the source, differ.
         items_repaired: how many of those are right now.
+        items_unseen: how many could not be compared, as they are, or are in, directories with more entries than Globus
+            lists; None after a repair, which does not count them.
         codes: how often which difference was found; an item may have two.
         differences: the first of them, in scan order.
         repair: the transfer that has repaired them, if one was asked for and needed.
@@ -44,6 +46,7 @@ class Verification(Record):
     items_delivered: int
     items_differing: int
     items_repaired: int
+    items_unseen: int | None = None
     codes: Mapping[str, int]
     differences: tuple[Difference, ...]
     repair: TransferResult | None = None

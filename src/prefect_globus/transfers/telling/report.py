@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
 
-from prefect_globus.transfers.batches import SOURCE_CHANGED, Attempt, Batch
+from prefect_globus.transfers.batches import SOURCE_CHANGED, Attempt, Batch, Whole
 from prefect_globus.transfers.items import Outcome
 from prefect_globus.transfers.ledger import Ledger
 from prefect_globus.transfers.location import Location
@@ -136,6 +136,7 @@ class TransferReport(Record):
 
     Args:
         ledger: the counts of items by what became of them.
+        whole: directories with more entries than Globus lists, each of them one item, and what was moved of them.
         gone: of an incremental one, how many items the source has no more since ``since``; None if nobody can tell.
         options: those that are not the default.
         ended_at: when it came to rest; None while it is at work.
@@ -159,6 +160,7 @@ class TransferReport(Record):
     error: str | None
     paused_by: PausedBy | None
     ledger: Ledger
+    whole: Whole = Whole()
     scan_complete: bool
     since: str | None
     gone: int | None
@@ -197,6 +199,7 @@ class TransferReport(Record):
             error=transfer.error,
             paused_by=transfer.paused_by,
             ledger=seen.ledger,
+            whole=seen.whole,
             scan_complete=transfer.scan_complete,
             since=transfer.since,
             gone=transfer.deleted,
@@ -248,6 +251,7 @@ class _Seen:
         self.reasons: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
         self.retries = 0
+        self.whole = Whole()
         self.failed: list[FailedTask] = []
         self.slowest: list[tuple[float, int, SlowBatch]] = []
 
@@ -257,6 +261,8 @@ class _Seen:
             self._ledgers[name] += value
         if batch.faults:
             self._note(batch)
+        if batch.is_whole:
+            self.whole += batch.whole
         self.retries += max(0, len(batch.attempts) - 1)
         for attempt in batch.attempts:
             self._take_attempt(batch, attempt)
@@ -303,12 +309,15 @@ class _Seen:
         return tuple(groups.values())
 
     def _note(self, batch: Batch) -> None:
-        for fault in batch.noted.values():
+        noted = batch.noted
+        for fault in noted.values():
             what = _NOTED.get(fault.outcome)
             if what is None or (what is Noted.CHANGED and fault.code != SOURCE_CHANGED):
                 continue
-            self._noted[what, fault.code] += 1
-            examples = self._examples.setdefault((what, fault.code), [])
+            # what is in a directory that was transferred as a whole is an example of what that directory, one item, met
+            about = noted.get(batch.first_path, fault) if batch.is_whole else fault
+            self._noted[what, about.code] += about is fault
+            examples = self._examples.setdefault((what, about.code), [])
             if len(examples) < EXAMPLES:
                 examples.append(fault.path)
 

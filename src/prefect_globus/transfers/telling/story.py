@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from prefect_globus.transfers.batches import Whole
 from prefect_globus.transfers.codes import meaning
 from prefect_globus.transfers.model import Approval, Drive, PausedBy, Scheduled
 from prefect_globus.transfers.quantities import count, size
@@ -88,6 +89,8 @@ def headline(report: TransferReport) -> str:
     """What came of it, in a sentence."""
     ledger = report.ledger
     words = f"{count(ledger.transferred, 'item')} of {ledger.items:,} transferred, {size(ledger.bytes_transferred)}"
+    if report.whole.directories:
+        words += f" and {report.whole}"
     if report.seconds is not None:
         words += f" in {duration(report.seconds)}"
         if report.seconds > 0 and ledger.bytes_transferred:
@@ -193,12 +196,18 @@ def _items(report: TransferReport) -> Section:
         "dead": (ledger.dead, "failed for good"),
         "remaining": (ledger.remaining, "still to be transferred"),
         "gone from the source": (report.gone or 0, f"since {report.since}"),
+        "directories transferred as a whole": (report.whole.directories, _of_whole(report.whole)),
     }
     told = {name: entry for name, entry in numbers.items() if entry[0] or name == "transferred"}
     rows = [(name, f"{number:,}", words) for name, (number, words) in told.items()]
     scanned = "" if report.scan_complete else ", as far as the source was listed"
     total = f"{count(ledger.items, 'item')} in {count(ledger.batches, 'batch')}, {size(ledger.bytes_total)}{scanned}."
     return Section("What became of the items", total, table=Table(("", "items", ""), rows, numbers=(1,)))
+
+
+def _of_whole(whole: Whole) -> str:
+    moved = f"{count(whole.files, 'file')}, {size(whole.size)}"
+    return f"with more entries than Globus lists; each is one item. Moved of them: {moved}"
 
 
 _TITLES = {Noted.DEAD: "Failed for good", Noted.SKIPPED: "Skipped", Noted.CHANGED: "Changed since the scan"}
@@ -216,7 +225,7 @@ _HINTS = {
 
 def _trouble(trouble: Trouble, transfer_id: str) -> Section:
     more = trouble.items - len(trouble.examples)
-    lines = [*trouble.examples, *([f"... and {more:,} more"] if more else [])]
+    lines = [*trouble.examples, *([f"... and {more:,} more"] if more > 0 else [])]
     command = _COMMANDS[trouble.what].format(id=transfer_id, code=trouble.code)
     title = f"{_TITLES[trouble.what]}: {trouble.code}, {count(trouble.items, 'item')}"
     return Section(title, meaning(trouble.code) or "", facts=[(_HINTS[trouble.what], Code(command))], lines=lines)
