@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from prefect_globus import TransferOptions, TransferStatus, redrive_transfer, resume_transfer
+from prefect_globus import TransferOptions, TransferStatus, preflight_transfer, redrive_transfer, resume_transfer
 from prefect_globus.emulator import Answer, FailFile, RequestFault, TaskFault
 from prefect_globus.flows.planning import plan_without_prefect
 from prefect_globus.transfers.batches import Batch
@@ -83,6 +83,8 @@ def test_the_source_itself_may_be_such_a_directory(world: World) -> None:
     """It is the one item of its transfer; nothing is extra in it, as far as anybody knows."""
     world.write({path.removeprefix("m/big/"): content for path, content in BIG.items()})
     extra_files(world.destination, 1)
+    blocks = {"credentials": world.credentials, "checkpoints": world.store}
+    assert preflight_transfer(world.location("source"), world.location("destination"), **blocks).ok
     result = world.run(delete_destination_extra=True)
     assert (result.status, result.items_total, result.whole.files) == (TransferStatus.COMPLETED, 1, len(BIG))
     assert set(tree(world.destination)) == {*tree(world.source), "extra 0"}

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from prefect_globus.globus.service import Collection, Entry, GlobusService
-from prefect_globus.transfers.errors import GlobusConsentError, GlobusError, GlobusRefusedPathError
+from prefect_globus.transfers.errors import (
+    DirectoryTooLargeError,
+    GlobusConsentError,
+    GlobusError,
+    GlobusRefusedPathError,
+)
 from prefect_globus.transfers.location import Location
 from prefect_globus.transfers.options import TransferOptions
 from prefect_globus.transfers.preflight import Finding, Level
@@ -80,7 +85,12 @@ class Places:
             words = f"{self.source} is one file of {entry.size} bytes; whether it can be read shows in the transfer"
             yield Finding(check="source", level=Level.OK, words=words)
             return
-        entries = self.globus.list_directory(self.source, _LOOKED_AT)
+        try:
+            entries = self.globus.list_directory(self.source, _LOOKED_AT)
+        except DirectoryTooLargeError:
+            words = f"{self.source} has more entries than Globus lists, and is transferred as a whole"
+            yield Finding(check="source", level=Level.OK, words=words)
+            return
         words = f"{self.source} can be listed; whether all that is in it can be read shows in the transfer"
         yield Finding(check="source", level=Level.OK, words=words)
         yield from self._links(entries)

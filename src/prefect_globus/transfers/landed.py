@@ -24,7 +24,7 @@ class LandedItem(NamedTuple):
         destination: its absolute path on the destination collection.
         size: bytes, as scanned.
         mtime: last modification, seconds since 1970, as scanned.
-        type: what it is.
+        type: what it is; a tree is a directory that was transferred as a whole, of unknown contents and size 0.
         moved: whether this transfer has moved it; otherwise it was there already.
         changed: whether it had another size by the time it was moved than when it was scanned.
         task_id: the Globus task that has moved it; None where none did, or where several tasks were tried for its
