@@ -40,7 +40,7 @@ class Entry(NamedTuple):
     @property
     def is_directory(self) -> bool:
         """Whether it is a directory, or a symbolic link to one."""
-        return self.type is ItemType.DIRECTORY
+        return self.type in (ItemType.DIRECTORY, ItemType.TREE)
 
 
 class Collection(NamedTuple):

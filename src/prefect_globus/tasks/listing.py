@@ -183,7 +183,7 @@ class _Anything(Mapping[str, Entry]):
 
     def __getitem__(self, name: str) -> Entry:
         # a directory, as far as that: what it holds may be listed
-        return Entry(name, ItemType.TREE, is_directory=True, size=0, mtime=0, link_target=None)
+        return Entry(name, ItemType.TREE, size=0, mtime=0, link_target=None)
 
     def __iter__(self) -> Iterator[str]:
         return iter(())

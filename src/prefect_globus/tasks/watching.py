@@ -147,7 +147,7 @@ def _reconciled(driver: Driver, batch: Batch, manifest: Manifest, view: TaskView
 
 
 def _all_at_once(driver: Driver, batch: Batch, view: TaskView) -> bool:
-    """Whether the task was sent all items of ``batch``, which are as many files, and has moved them as scanned."""
+    """Whether the task was sent all items of ``batch`` and has moved them, as they were scanned."""
     if batch.is_whole or not batch.is_sent_all or view.skipped_errors:
         return False
     return _all_moved(driver, batch.attempts[-1], view, batch.size)
