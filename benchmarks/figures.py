@@ -60,12 +60,14 @@ class Part:
     Attributes:
         figures: rows of the table.
         runs: of contestants, each with the number of files.
+        facts: what else is to be kept.
         seconds: that it took.
         error: why it has no more figures, if it failed.
     """
 
     figures: list[Figure] = field(default_factory=list)
     runs: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     error: str | None = None
 
@@ -132,8 +134,10 @@ def text_table(rows: Iterable[Sequence[str]]) -> str:
     )
 
 
-def markdown_table(rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in [HEADINGS, ["---"] * len(HEADINGS), *rows])
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first row are its headings."""
+    head, *body = rows
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *body])
 
 
 def shown(number: float) -> str:

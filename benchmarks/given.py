@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from figures import Record
+
 
 @dataclass(frozen=True)
 class Given:
@@ -15,6 +17,7 @@ class Given:
         huge: whether ten times as many files are transferred, too, once.
         directories: that are listed with latency.
         latency: in ms, of each request, where there is one.
+        record: what was measured before.
     """
 
     files: int = 1_000_000
@@ -22,6 +25,7 @@ class Given:
     huge: bool = False
     directories: int = 10_000
     latency: int = 50
+    record: Record | None = None
 
     @property
     def sizes(self) -> tuple[int, ...]:

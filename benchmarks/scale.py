@@ -23,10 +23,11 @@ from pathlib import Path
 from arena import Arena, arena
 from batches import overhead, polling
 from checkpoints import checkpoint
-from figures import HEADINGS, Part, Record, markdown_table, text_table
+from figures import HEADINGS, Part, Record, markdown, text_table
 from given import Given
 from going_on import incremental, resume
 from listings import cli, listing, pace
+from modelling import model
 from plot import svg
 from whole_transfers import sizes, trees
 
@@ -41,16 +42,17 @@ PARTS: dict[str, Callable[[Arena, Given, Part], None]] = {
     "cli": cli,
     "trees": trees,
     "listing": listing,
+    "model": model,
 }
 
 
 def main() -> None:
     given = _arguments().parse_args()
     if given.markdown is not None:
-        print(markdown_table(figure.cells for figure in Record.at(given.markdown).figures))
+        print(markdown([HEADINGS, *(figure.cells for figure in Record.at(given.markdown).figures)]))
         return
-    wanted = Given(given.files, given.rounds, given.huge, given.directories, given.latency)
     record = Record.at(given.record)
+    wanted = Given(given.files, given.rounds, given.huge, given.directories, given.latency, record)
     with arena() as ready:
         for name in given.only or PARTS:
             record.put(name, _measured(ready, name, wanted))
