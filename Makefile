@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test lint unit soak crashes thousand bench screenshots docs constraints clean
+.PHONY: help up demo test lint unit soak crashes thousand bench scale screenshots docs constraints clean
 
 help: ## Show this.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,9 @@ bench: $(VENV)/developed ## Compare with a bare globus-sdk script, and the emula
 	$(BIN)/python benchmarks/against_bare_script.py
 	$(BIN)/python benchmarks/incremental.py
 	$(BIN)/python benchmarks/emulator.py
+
+scale: $(VENV)/developed ## Measure what is promised of scale, in half an hour; prints a table. HUGE=--huge: ten million files, too.
+	$(BIN)/python benchmarks/scale.py $(HUGE)
 
 docs: $(VENV)/developed ## Make a site of the documentation, in build/docs.
 	@$(BIN)/sphinx-build -q -W --keep-going docs build/docs

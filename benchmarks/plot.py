@@ -54,8 +54,8 @@ class Panel(NamedTuple):
 
 
 def svg(runs: Sequence[Run]) -> str:
-    """The picture; empty where no whole transfers of several sizes are on record."""
-    whole = [run for run in runs if run["part"] == "sizes" and "again" not in run]
+    """The picture of whole transfers, but for those of one file, which are all start; empty where none is on record."""
+    whole = [run for run in runs if run["part"] == "sizes" and "again" not in run and run["files"] > 1]
     panels = [
         Panel("Time of a whole transfer", "s", _lines(whole, "seconds")),
         Panel("Peak memory of the process", "MiB", _lines(whole, "memory")),
@@ -76,11 +76,10 @@ def svg(runs: Sequence[Run]) -> str:
 
 
 def _lines(runs: Sequence[Run], what: str) -> dict[str, Points]:
-    """Medians by the number of files, for each contestant; without the run of one file, which is all start."""
+    """Medians by the number of files, for each contestant."""
     values: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
-        if run["files"] > 1:
-            values[run["script"]][run["files"]].append(run[what])
+        values[run["script"]][run["files"]].append(run[what])
     return {
         script: [(files, statistics.median(found)) for files, found in sorted(values[script].items())]
         for script in LINES
