@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -110,6 +111,21 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     folder = tmp_path_factory.mktemp("guarded")
     with running_emulator({"source": folder}, client=CLIENT, requests_per_second=2, latency=LATENCY) as emulator:
         yield emulator
+
+
+def test_requests_wait_side_by_side(guarded: Emulator) -> None:
+    """The latency of one holds up no other: sixteen that come at once take no longer than a few, one by one, would."""
+
+    def ask(_: int) -> float:
+        requests.get(f"{guarded.url}/v0.10/task_list", timeout=30)
+        return time.monotonic()
+
+    began = time.monotonic()
+    one_by_one = [ask(number) for number in range(16)][-1] - began
+    with ThreadPoolExecutor(16) as pool:
+        began = time.monotonic()
+        at_once = max(pool.map(ask, range(16))) - began
+    assert at_once < one_by_one / 2
 
 
 @pytest.mark.parametrize("credentials", [None, ("", ""), (CLIENT[0], "wrong"), ("wrong", CLIENT[1]), ("\u00e9", "x")])

@@ -27,6 +27,7 @@ from prefect_globus.emulator import (
     RequestFault,
     TaskFault,
 )
+from prefect_globus.emulator.web import LARGEST_BODY
 
 if TYPE_CHECKING:
     from emulator.conftest import Lab
@@ -223,7 +224,8 @@ def test_a_collection_is_matched_by_its_uuid(lab: Lab) -> None:
 def test_a_body_that_is_too_large_is_refused_all_the_same(lab: Lab) -> None:
     """A fault that looks into bodies reads no more of one than the service would."""
     with fault(lab, Answer(404), file="/nothing"):
-        assert lab.raw("POST", SUBMIT, data=iter([b" " * 1024 * 1024] * 70)).status_code == 413
+        too_much = [b" " * 1024**2] * (LARGEST_BODY // 1024**2 + 1)
+        assert lab.raw("POST", SUBMIT, data=iter(too_much)).status_code == 413
 
 
 def test_a_delay_keeps_nobody_else_waiting(lab: Lab) -> None:

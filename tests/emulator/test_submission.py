@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import globus_sdk
 import pytest
 
+from prefect_globus.emulator.web import LARGEST_BODY
+
 if TYPE_CHECKING:
     from tests.emulator.conftest import Lab
 
@@ -162,7 +164,7 @@ def test_bodies_that_are_no_document_are_400(lab: Lab, body: bytes) -> None:
 
 def test_a_body_that_is_too_large_is_refused(lab: Lab) -> None:
     """Memory is bounded."""
-    answer = lab.raw("POST", "/v0.10/transfer", data=b" " * (65 * 1024 * 1024))
+    answer = lab.raw("POST", "/v0.10/transfer", data=b" " * (LARGEST_BODY + 1))
     assert (answer.status_code, answer.json()["code"]) == (413, "RequestEntityTooLarge")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
@@ -38,6 +39,7 @@ class LoopbackHost:
         await self._app(scope, receive, send)
 
 
+@lru_cache(maxsize=100)
 def is_loopback(host: str) -> bool:
     """Tell whether a Host header, with or without a port, names the loopback."""
     name, colon, port = host.rpartition(":")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from prefect_globus.emulator.site import Site
 
-SERVICES = (AUTH, TRANSFER, TIMERS)
+SERVICES = (TRANSFER, AUTH, TIMERS)  # routes are tried in order, and most requests are for the first
 
 
 def build_app(site: Site) -> Starlette:
@@ -46,11 +46,11 @@ def build_app(site: Site) -> Starlette:
 
     app = Starlette(
         routes=[
+            *(route for service in SERVICES for route in service.routes(site)),
             *overview_routes(site),
             openapi_route(SERVICES),
             *control_routes(site),
             *auth_routes(site),
-            *(route for service in SERVICES for route in service.routes(site)),
         ],
         middleware=[Middleware(LoopbackHost), Middleware(FaultMiddleware, site=site)],
         exception_handlers={

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LARGEST_BODY = 64 * 1024 * 1024
+LARGEST_BODY = 256 * 1024 * 1024  # a million items [inferred]
 LARGEST_NUMBER = 2**31
 REQUEST_ID_ALPHABET = string.ascii_letters + string.digits
 
