@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -13,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from platformdirs import user_data_path
 from prefect_sqlalchemy import SqlAlchemyConnector  # type: ignore[import-untyped]
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
     ArgumentError,
@@ -63,15 +64,7 @@ def checked_url(text: str) -> URL:
         InvalidInputError: it is malformed, of another database, of an asynchronous driver, or kept in memory only. The
             message never shows the URL, which may hold a password.
     """
-    try:
-        url = make_url(text)
-        if url.drivername in ("postgresql", "postgres"):
-            url = url.set(drivername="postgresql+psycopg")
-        dialect = url.get_dialect()
-    except (ArgumentError, NoSuchModuleError, ValueError):
-        raise InvalidInputError(
-            reason="the database URL is malformed; write sqlite:////path or postgresql://..."
-        ) from None
+    url, dialect = _parsed(text)
     if dialect.name not in ("sqlite", "postgresql"):
         raise InvalidInputError(reason=f"the database must be SQLite or PostgreSQL, not {dialect.name}")
     if dialect.is_async:
@@ -83,8 +76,23 @@ def checked_url(text: str) -> URL:
             raise InvalidInputError(
                 reason="a checkpoint must outlive its process: name a file, as in sqlite:////path/to/file.db"
             )
-        url = url.set(database=str(Path(str(url.database)).expanduser().absolute()))
+        path = str(Path(str(url.database)).expanduser().absolute())
+        return url if path == url.database else url.set(database=path)
     return url
+
+
+@lru_cache
+def _parsed(text: str) -> tuple[URL, type[Dialect]]:
+    """The URL and the dialect of its database. Every call of a store asks for them, and they never change."""
+    try:
+        url = make_url(text)
+        if url.drivername in ("postgresql", "postgres"):
+            url = url.set(drivername="postgresql+psycopg")
+        return url, url.get_dialect()
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        raise InvalidInputError(
+            reason="the database URL is malformed; write sqlite:////path or postgresql://..."
+        ) from None
 
 
 def url_of(connector: SqlAlchemyConnector) -> URL:
@@ -94,6 +102,7 @@ def url_of(connector: SqlAlchemyConnector) -> URL:
     return checked_url(url.render_as_string(hide_password=False))
 
 
+@lru_cache
 def shown(url: URL) -> str:
     """``url`` for people: without its password, and without options, which could hold one as well."""
     return url.set(query={}).render_as_string(hide_password=True)

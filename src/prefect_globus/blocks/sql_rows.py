@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Table, func, insert, select, update
+from sqlalchemy import Connection, Executable, Insert, Integer, Row, Table, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_globus.blocks.record_text import from_text, to_text
@@ -33,15 +34,21 @@ def clock(connection: Connection) -> datetime:
 
 def upsert(connection: Connection, table: Table, row: dict[str, Any], *, replace: bool) -> bool:
     """Insert ``row``; where its key is there already, replace it or leave it. Returns whether anything was written."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).values(**row)
-    if replace:
-        key = [column.name for column in table.primary_key]
-        statement = statement.on_conflict_do_update(index_elements=key, set_=row)
-    else:
-        statement = statement.on_conflict_do_nothing()
+    statement = _upsert_into(table, connection.dialect.name, replace=replace)
     # without the option SQLAlchemy does not ask PostgreSQL how many rows an INSERT has written
-    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount > 0
+    return connection.execute(statement, row, execution_options={"preserve_rowcount": True}).rowcount > 0
+
+
+# Statements are made once: to make one takes SQLAlchemy longer than to execute it.
+@cache
+def _upsert_into(table: Table, dialect: str, *, replace: bool) -> Insert:
+    statement: postgresql.Insert | sqlite.Insert
+    statement = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    if not replace:
+        return statement.on_conflict_do_nothing()
+    key = [column.name for column in table.primary_key]
+    new = {column.name: column for column in statement.excluded if column.name not in key}
+    return statement.on_conflict_do_update(index_elements=key, set_=new)
 
 
 def transfer_row(transfer: Transfer) -> dict[str, Any]:
@@ -89,28 +96,40 @@ def insert_batch(connection: Connection, batch: Batch, manifest: bytes) -> None:
         "last_path": batch.last_path,
         "manifest": manifest,
     }
-    connection.execute(insert(BATCHES).values(**row, **_state_row(batch)))
-    _save_attempts(connection, batch)
-    _save_faults(connection, batch)
+    connection.execute(_INSERT_BATCH, row | _state_row(batch))
+    _save_attempts(connection, batch, {})
+    _save_faults(connection, batch, 0)
 
 
-def update_batch(connection: Connection, batch: Batch) -> None:
+class StoredState(NamedTuple):
+    """What is stored of a batch that may have to be written: its status, its attempts as rows, how many faults."""
+
+    status: BatchStatus
+    attempts: Mapping[int, Mapping[str, Any]]
+    faults: int
+
+
+def stored_state(connection: Connection, transfer_id: str, number: int) -> StoredState | None:
+    """What is stored of a batch; None when there is none."""
+    rows = connection.execute(_STORED_STATE, {"of_transfer": transfer_id, "of_batch": number}).mappings().all()
+    if not rows:
+        return None
+    attempts = {row["number"]: {name: row[name] for name in _ATTEMPT_ROW} for row in rows if row["number"] is not None}
+    return StoredState(BatchStatus(rows[0]["batch_status"]), attempts, rows[0]["faults"])
+
+
+def update_batch(connection: Connection, batch: Batch, stored: StoredState) -> None:
     """Write what has changed of a batch."""
-    which = (BATCHES.c.transfer_id == batch.transfer_id) & (BATCHES.c.number == batch.number)
-    connection.execute(update(BATCHES).where(which).values(**_state_row(batch)))
-    _save_attempts(connection, batch)
-    _save_faults(connection, batch)
+    which = {"of_transfer": batch.transfer_id, "of_batch": batch.number}
+    connection.execute(_UPDATE_BATCH, which | _state_row(batch))
+    _save_attempts(connection, batch, stored.attempts)
+    _save_faults(connection, batch, stored.faults)
 
 
 def read_batches(connection: Connection, transfer_id: str, start: int, limit: int) -> list[Batch]:
     """At most ``limit`` batches in order, from number ``start``; ValueError when one is damaged."""
-    columns = [column for column in BATCHES.c if column.name != "manifest"]
-    rows = connection.execute(
-        select(*columns)
-        .where(BATCHES.c.transfer_id == transfer_id, BATCHES.c.number >= start)
-        .order_by(BATCHES.c.number)
-        .limit(limit)
-    ).all()
+    which = {"of_transfer": transfer_id, "first": start, "most": limit}
+    rows = connection.execute(_READ_BATCHES, which).all()
     if not rows:
         return []
     attempts = _children(connection, ATTEMPTS, transfer_id, start, rows[-1].number)
@@ -165,18 +184,24 @@ def _children(
 ) -> dict[int, list[Row[Any]]]:
     """The rows of ``table`` that belong to the batches from ``first`` to ``last``, in order, by batch."""
     found: dict[int, list[Row[Any]]] = defaultdict(list)
-    query = select(table).where(table.c.transfer_id == transfer_id, table.c.batch.between(first, last))
-    for row in connection.execute(query.order_by(*table.primary_key)):
+    which = {"of_transfer": transfer_id, "first": first, "last": last}
+    for row in connection.execute(_children_in(table), which):
         found[row.batch].append(row)
     return found
 
 
-def _save_attempts(connection: Connection, batch: Batch) -> None:
-    stored = _children(connection, ATTEMPTS, batch.transfer_id, batch.number, batch.number)[batch.number]
-    before = {row.number: _attempt_of(row) for row in stored}
+@cache
+def _children_in(table: Table) -> Executable:
+    batch = table.c.batch.between(bindparam("first"), bindparam("last"))
+    query = select(table).where(table.c.transfer_id == bindparam("of_transfer"), batch)
+    return query.order_by(*table.primary_key)
+
+
+def _save_attempts(connection: Connection, batch: Batch, stored: Mapping[int, Mapping[str, Any]]) -> None:
     for attempt in batch.attempts:
-        if before.get(attempt.number) != attempt:
-            upsert(connection, ATTEMPTS, _attempt_row(batch, attempt), replace=True)
+        row = _attempt_row(batch, attempt)
+        if stored.get(attempt.number) != row:
+            upsert(connection, ATTEMPTS, row, replace=True)
 
 
 def _attempt_row(batch: Batch, attempt: Attempt) -> dict[str, Any]:
@@ -191,10 +216,8 @@ def _attempt_row(batch: Batch, attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _save_faults(connection: Connection, batch: Batch) -> None:
+def _save_faults(connection: Connection, batch: Batch, stored: int) -> None:
     """Add what is new; what was noted of an item once is never changed."""
-    which = (ITEM_FAULTS.c.transfer_id == batch.transfer_id) & (ITEM_FAULTS.c.batch == batch.number)
-    stored = connection.scalar(select(func.count()).select_from(ITEM_FAULTS).where(which)) or 0
     rows = [
         {
             "transfer_id": batch.transfer_id,
@@ -209,4 +232,31 @@ def _save_faults(connection: Connection, batch: Batch) -> None:
         for position, fault in enumerate(batch.faults[stored:], start=stored)
     ]
     if rows:
-        connection.execute(insert(ITEM_FAULTS), rows)
+        connection.execute(_INSERT_FAULTS, rows)
+
+
+_ATTEMPT_ROW = [column.name for column in ATTEMPTS.c]
+_OF_BATCH = (BATCHES.c.transfer_id == bindparam("of_transfer")) & (BATCHES.c.number == bindparam("of_batch"))
+_INSERT_BATCH = insert(BATCHES)
+_INSERT_FAULTS = insert(ITEM_FAULTS)
+_UPDATE_BATCH = update(BATCHES).where(_OF_BATCH)
+_READ_BATCHES = (
+    select(*(column for column in BATCHES.c if column.name != "manifest"))
+    .where(BATCHES.c.transfer_id == bindparam("of_transfer"), BATCHES.c.number >= bindparam("first"))
+    .order_by(BATCHES.c.number)
+    .limit(bindparam("most", type_=Integer))
+)
+_FAULTS_OF_BATCH = (
+    select(func.count())
+    .where(ITEM_FAULTS.c.transfer_id == BATCHES.c.transfer_id, ITEM_FAULTS.c.batch == BATCHES.c.number)
+    .scalar_subquery()
+)
+_STORED_STATE = (
+    select(BATCHES.c.status.label("batch_status"), _FAULTS_OF_BATCH.label("faults"), ATTEMPTS)
+    .join(
+        ATTEMPTS,
+        (ATTEMPTS.c.transfer_id == BATCHES.c.transfer_id) & (ATTEMPTS.c.batch == BATCHES.c.number),
+        isouter=True,
+    )
+    .where(_OF_BATCH)
+)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from prefect_sqlalchemy import SqlAlchemyConnector  # type: ignore[import-untyped]
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
-from sqlalchemy import URL, Connection, Row, case, delete, func, select, update
+from sqlalchemy import URL, Connection, Row, bindparam, case, delete, func, select, update
 
 from prefect_globus.blocks.checkpoints import CheckpointStore
 from prefect_globus.blocks.guards import check_batch, check_free, check_transfer, readable_first, unexpired
@@ -20,6 +20,7 @@ from prefect_globus.blocks.sql_rows import (
     insert_batch,
     lease_of,
     read_batches,
+    stored_state,
     transfer_of,
     transfer_row,
     update_batch,
@@ -44,6 +45,13 @@ from prefect_globus.transfers.states import (
     TransferStatus,
 )
 
+_OF_TRANSFER = TRANSFERS.c.id == bindparam("of_transfer")
+_TRANSFER = select(TRANSFERS).where(_OF_TRANSFER)
+_LOCKED_TRANSFER = _TRANSFER.with_for_update()
+_UPDATE_TRANSFER = update(TRANSFERS).where(_OF_TRANSFER)
+_MANIFEST = select(BATCHES.c.manifest, BATCHES.c["items"]).where(
+    BATCHES.c.transfer_id == bindparam("of_transfer"), BATCHES.c.number == bindparam("of_batch")
+)
 _PAGE = 200  # batches read at once, with at most 4 MB of outcomes
 # The form shows it with what does not match: so it begins with what would. Whoever edits a block sees asterisks.
 _URL_IN_FORM = (
@@ -215,14 +223,13 @@ class SqlCheckpointStore(InForm, CheckpointStore):
 
     def save_batch(self, lease: Lease, batch: Batch) -> None:
         """See `CheckpointStore.save_batch`."""
-        which = (BATCHES.c.transfer_id == batch.transfer_id) & (BATCHES.c.number == batch.number)
         with self._transaction(writes=True) as connection:
             self._fenced(connection, lease, batch.transfer_id)
-            before = connection.scalar(select(BATCHES.c.status).where(which))
-            if before is None:
+            stored = stored_state(connection, batch.transfer_id, batch.number)
+            if stored is None:
                 raise TransferNotFoundError(transfer_id=f"{batch.transfer_id}/{batch.number}", store=self.shown)
-            check_batch(BatchStatus(before), batch)
-            update_batch(connection, batch)
+            check_batch(stored.status, batch)
+            update_batch(connection, batch, stored)
 
     # --- what everybody reads
 
@@ -249,11 +256,9 @@ class SqlCheckpointStore(InForm, CheckpointStore):
 
     def load_manifest(self, transfer_id: str, number: int) -> list[Item]:
         """See `CheckpointStore.load_manifest`."""
-        query = select(BATCHES.c.manifest, BATCHES.c["items"])
+        which = {"of_transfer": transfer_id, "of_batch": number}
         with self._transaction() as connection:
-            row = connection.execute(
-                query.where(BATCHES.c.transfer_id == transfer_id, BATCHES.c.number == number)
-            ).one_or_none()
+            row = connection.execute(_MANIFEST, which).one_or_none()
         if row is None:
             raise TransferNotFoundError(transfer_id=f"{transfer_id}/{number}", store=self.shown)
         with corrupt_if_unreadable(self.shown, f"the manifest of batch {number} of transfer {transfer_id!r}"):
@@ -310,10 +315,10 @@ class SqlCheckpointStore(InForm, CheckpointStore):
 
     def _row(self, connection: Connection, transfer_id: str, *, lock: bool = False) -> Row[Any]:
         """The row of a transfer, for a writer locked until its transaction ends."""
-        query = select(TRANSFERS).where(TRANSFERS.c.id == transfer_id)
         # SQLite needs no lock of a row: BEGIN IMMEDIATE has locked the database already
+        query = _LOCKED_TRANSFER if lock else _TRANSFER
         with corrupt_if_unreadable(self.shown, f"transfer {transfer_id!r}"):
-            row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+            row = connection.execute(query, {"of_transfer": transfer_id}).one_or_none()
         if row is None:
             raise TransferNotFoundError(transfer_id=transfer_id, store=self.shown)
         return row
@@ -333,7 +338,7 @@ class SqlCheckpointStore(InForm, CheckpointStore):
         self, connection: Connection, row: Row[Any], transfer: Transfer, batch: Batch | None = None
     ) -> None:
         check_transfer(TransferStatus(row.status), row.batches, transfer, batch)
-        connection.execute(update(TRANSFERS).where(TRANSFERS.c.id == transfer.id).values(**transfer_row(transfer)))
+        connection.execute(_UPDATE_TRANSFER, {"of_transfer": transfer.id} | transfer_row(transfer))
 
     def _transfer_of(self, row: Row[Any]) -> Transfer:
         with corrupt_if_unreadable(self.shown, f"transfer {row.id!r}"):
