@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from prefect.exceptions import Pause, TerminationSignal
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
+from prefect.tasks import Task
 
 from prefect_globus.flows.prefect_state import heed
 from prefect_globus.tasks.batches import transfer_batch
@@ -25,6 +26,7 @@ from prefect_globus.transfers.errors import (
     TaskInTheWayError,
     TransferStoppedError,
 )
+from prefect_globus.transfers.ledger import Ledger
 from prefect_globus.transfers.removals import Plan, RemovalReport
 from prefect_globus.transfers.states import TransferStatus
 
@@ -116,7 +118,9 @@ class _Work:
         self._last = 0  # of the batches that need work, the last that was submitted
         self._cut_short = False
         self._next_suspension = 0.0
-        self._task = transfer_batch.with_options(retries=driver.options.retry_limit, retry_delay_seconds=0)
+        self._show = transfer_batch.with_options(retries=driver.options.retry_limit, retry_delay_seconds=0)
+        # what needs work is in no cache, and need not be looked for there
+        self._task = self._show.with_options(refresh_cache=True)
 
     def run(self) -> None:
         """Submit what there is to do and take in what has ended, until nothing is left."""
@@ -129,7 +133,7 @@ class _Work:
             if self._may_submit():
                 self._submit_work()
             elif self._may_show():
-                self._submit(self._to_show.popleft())
+                self._submit(self._show, self._to_show.popleft())
             else:
                 self._take_in()
                 tell_progress(driver, done=False)
@@ -178,10 +182,10 @@ class _Work:
         if self._driver.transfer.status is TransferStatus.SCANNING:
             self._driver.update(status=TransferStatus.TRANSFERRING)
         self._last += 1
-        self._submit(self._last)
+        self._submit(self._task, self._last)
 
-    def _submit(self, number: int) -> None:
-        future = self._task.submit(self._driver.transfer.id, number)
+    def _submit(self, task: Task[..., Ledger], number: int) -> None:
+        future = task.submit(self._driver.transfer.id, number)
         self._batches[future] = number
         future.add_done_callback(self._note_end)
 
