@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -13,8 +14,10 @@ from prefect_globus.globus.submission import submission_body
 from prefect_globus.transfers.batches import Batch, Settlement
 from prefect_globus.transfers.batching import cut_batches
 from prefect_globus.transfers.comparing import Check, vanished
+from prefect_globus.transfers.delivered import Delivery, merged
 from prefect_globus.transfers.errors import DirectoryGrownError, NotAsAWholeError
-from prefect_globus.transfers.items import Item, ItemType
+from prefect_globus.transfers.incremental import Claim, Inspection, accounts
+from prefect_globus.transfers.items import Item, ItemType, Outcome
 from prefect_globus.transfers.location import Location
 from prefect_globus.transfers.model import Transfer
 from prefect_globus.transfers.states import AttemptStatus
@@ -118,3 +121,40 @@ def test_a_repair_compares_checksums_and_links_are_followed_if_that_is_asked_for
 )
 def test_what_nobody_sees_is_not_gone(before: list[Item], now: list[Item], gone: list[str]) -> None:
     assert [item.path for item in vanished(before, now)] == gone
+
+
+IN_BIG = Item("big/a", 1, 1)
+MORNING, NOON, EVENING = (datetime(2026, 11, 22, hour, tzinfo=UTC) for hour in (6, 12, 18))
+
+
+def claim(item: Item, outcome: Outcome, begun_at: datetime) -> Claim:
+    return Claim(Delivery(item, outcome), begun_at, begun_at + timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("listed", "as_a_whole", "trusted"),
+    [
+        ((Outcome.TRANSFERRED, MORNING), (Outcome.REMAINING, NOON), False),
+        ((Outcome.TRANSFERRED, EVENING), (Outcome.REMAINING, NOON), True),
+        (None, (Outcome.REMAINING, NOON), False),
+        (None, (Outcome.TRANSFERRED, NOON), True),
+    ],
+)
+def test_what_a_whole_directory_was_cut_off_in_may_be_half_written(
+    listed: tuple[Outcome, datetime] | None, as_a_whole: tuple[Outcome, datetime], *, trusted: bool
+) -> None:
+    """Each file in it, until it is delivered by name; nobody has them on record one by one."""
+    told = [[claim(BIG, *as_a_whole)], [claim(IN_BIG, *listed)] if listed else []]
+    record = accounts([(transfer(), claims) for claims in told])
+    looked = Inspection(record, lambda path: Item(path, 1, 2), preserve_timestamp=False)
+    items = [IN_BIG, Item("bigger", 1, 1)]
+    assert looked.outcomes(items) == bytes([Outcome.UNCHANGED if trusted else Outcome.REMAINING, Outcome.UNCHANGED])
+
+
+def test_what_was_sent_in_a_whole_directory_since_is_not_known_to_be_delivered() -> None:
+    """Only what came after that is."""
+    before = [Delivery(item, Outcome.TRANSFERRED) for item in (IN_BIG, Item("bigger", 1, 1))]
+    whole = [Delivery(BIG, Outcome.REMAINING)]
+    told = {each.path: each.outcome for each in merged([whole, before])}
+    assert told == {"big": Outcome.REMAINING, "big/a": Outcome.REMAINING, "bigger": Outcome.TRANSFERRED}
+    assert {each.path: each.outcome for each in merged([before, whole])}["big/a"] is Outcome.TRANSFERRED

@@ -8,7 +8,7 @@ from datetime import datetime
 from prefect_globus.tasks.driver import Driver
 from prefect_globus.tasks.listing import DestinationView, items_there
 from prefect_globus.tasks.logs import run_logger
-from prefect_globus.tasks.recalling import Reader, deliveries, manifest_behind, transfers_between
+from prefect_globus.tasks.recalling import Reader, deliveries, manifest_behind, speaks_behind, transfers_between
 from prefect_globus.transfers.batches import Batch
 from prefect_globus.transfers.delivered import Judge, Recall, delivered_items, in_runs, merged
 from prefect_globus.transfers.errors import TransferNotFoundError
@@ -24,7 +24,7 @@ from prefect_globus.transfers.incremental import (
     standing_alone,
     why_unknown,
 )
-from prefect_globus.transfers.items import Item, scan_order
+from prefect_globus.transfers.items import Item
 from prefect_globus.transfers.model import Transfer
 from prefect_globus.transfers.selecting import Selection
 from prefect_globus.transfers.states import FINAL_TRANSFER_STATUSES, TransferStatus
@@ -130,7 +130,7 @@ def _claims(reader: Reader, transfer: Transfer, after: str | None) -> Iterator[C
     """What ``transfer`` says of its items, in scan order."""
     for batch, items in _manifest(reader, transfer, after):
         for claim in claims_of(transfer, batch, items):
-            if after is None or scan_order(claim.delivery.path) > scan_order(after):
+            if speaks_behind(claim.delivery.item, after):
                 yield claim
 
 

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from prefect_globus.blocks.checkpoints import CheckpointStore
 from prefect_globus.transfers.batches import Batch
 from prefect_globus.transfers.delivered import Delivery, deliveries_of, in_runs, merged, sound_items
-from prefect_globus.transfers.items import Item, scan_order
+from prefect_globus.transfers.items import Item, ItemType, is_in, scan_order
 from prefect_globus.transfers.location import Location
 from prefect_globus.transfers.model import Transfer
 
@@ -76,8 +76,15 @@ def deliveries(
     preserve = transfer.options.preserve_timestamp
     for batch, items in manifest_behind(reader, transfer, after):
         for delivery in deliveries_of(batch, items, changed(batch), preserve_timestamp=preserve):
-            if after is None or scan_order(delivery.item.path) > scan_order(after):
+            if speaks_behind(delivery.item, after):
                 yield delivery
+
+
+def speaks_behind(item: Item, after: str | None) -> bool:
+    """Whether what is known of ``item``, or of what is in it, is of something behind the path ``after``."""
+    if after is None or scan_order(item.path) > scan_order(after):
+        return True
+    return item.type is ItemType.TREE and is_in(after, item.path)
 
 
 def manifest_behind(reader: Reader, transfer: Transfer, after: str | None) -> Iterator[tuple[Batch, list[Item]]]:
@@ -90,7 +97,8 @@ def batches_behind(reader: Reader, transfer: Transfer, after: str | None) -> Ite
     """The batches of ``transfer`` that have something behind the path ``after``, in order, one in memory."""
     for number in range(1, transfer.batches + 1):
         batch = reader.patiently(reader.store.load_batch, transfer.id, number)
-        if after is None or scan_order(batch.last_path) > scan_order(after):
+        # the last item of a batch may be a directory as a whole, which `after` is in
+        if after is None or scan_order(batch.last_path) > scan_order(after) or is_in(after, batch.last_path):
             yield batch
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from prefect_globus.transfers.batches import SOURCE_CHANGED
 from prefect_globus.transfers.delivered import Ahead, Delivery
-from prefect_globus.transfers.items import TOO_LARGE_TO_LIST, Item, ItemType, scan_order
+from prefect_globus.transfers.items import TOO_LARGE_TO_LIST, Item, ItemType, is_in, scan_order
 from prefect_globus.transfers.records import Record
 
 # At the destination:
@@ -106,7 +106,7 @@ def compare(
     while deliveries.head is not None or (present is not None and present.items.head is not None):
         if present is not None and present.is_before(None if deliveries.head is None else deliveries.head.item):
             item = present.take()
-            is_known = whole is not None and _is_in(item.path, whole)  # as far as it can be
+            is_known = whole is not None and is_in(item.path, whole)  # as far as it can be
             if not is_known and present.is_new(item, deliveries.head) and wanted(item):
                 yield Finding(item, (SOURCE_NEW,))
             continue
@@ -207,21 +207,17 @@ class _Present:
     def is_new(self, item: Item, following: Delivery | None) -> bool:
         """Whether ``item`` was not there before, if the record goes on with ``following``."""
         if item.type in _DIRECTORIES:  # if the record has something in it, it is only empty now, or grown too large
-            return following is None or not _is_in(following.item.path, item.path)
+            return following is None or not is_in(following.item.path, item.path)
         return item.type is ItemType.FILE
 
     def difference(self, item: Item, now: Item | None) -> str | None:
         """The code of how ``now``, which is at the source, differs from the ``item`` that was scanned."""
-        if self._unlistable is not None and (item.path == self._unlistable or _is_in(item.path, self._unlistable)):
+        if self._unlistable is not None and (item.path == self._unlistable or is_in(item.path, self._unlistable)):
             return None  # nobody knows
         if now is None:
             head = self.items.head
-            is_filled = item.type in _DIRECTORIES and head is not None and _is_in(head.path, item.path)
+            is_filled = item.type in _DIRECTORIES and head is not None and is_in(head.path, item.path)
             return None if is_filled else SOURCE_VANISHED
         if item.type is ItemType.DIRECTORY is now.type:
             return None
         return None if now == item else SOURCE_CHANGED
-
-
-def _is_in(path: str, directory: str) -> bool:
-    return not directory or path.startswith(f"{directory}/")

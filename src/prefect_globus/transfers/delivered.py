@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from prefect_globus.transfers.batches import SOURCE_CHANGED, Batch
-from prefect_globus.transfers.items import Item, ItemType, Outcome, scan_order
+from prefect_globus.transfers.items import Item, ItemType, Outcome, is_in, scan_order
 
 FORGOTTEN = "FORGOTTEN"  # ours: the record of its delivery was cleared
 
@@ -116,11 +116,19 @@ def deliveries_of(
 def merged(records: Sequence[Iterable[Delivery]]) -> Iterator[Delivery]:
     """The deliveries of many transfers in one scan order.
 
-    Of each path the first of ``records`` that has it decides, so the newest transfer comes first.
+    Of each path the first of ``records`` that has it decides, so the newest transfer comes first. What a newer one has
+    sent as a part of a whole directory is not known to be delivered any more.
     """
     keyed = [_keyed(record, age) for age, record in enumerate(records)]
+    wholes: list[tuple[str, int]] = []
     for _, same in groupby(merge(*keyed), key=itemgetter(0)):
-        yield next(same)[2]
+        known = [(age, delivery) for _, age, delivery in same]
+        age, delivery = known[0]
+        wholes = [(whole, by) for whole, by in wholes if is_in(delivery.path, whole)]
+        if any(by < age for _, by in wholes):
+            delivery = delivery._replace(outcome=Outcome.REMAINING)
+        yield delivery
+        wholes += [(each.path, by) for by, each in known if each.item.type is ItemType.TREE]
 
 
 def _keyed(record: Iterable[Delivery], age: int) -> Iterator[tuple[str, int, Delivery]]:

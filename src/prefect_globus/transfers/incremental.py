@@ -16,7 +16,7 @@ from typing import NamedTuple
 from prefect_globus.transfers.batches import Batch
 from prefect_globus.transfers.comparing import Look, vanished
 from prefect_globus.transfers.delivered import FORGOTTEN, Beside, Delivery, Window, deliveries_of, sound_items
-from prefect_globus.transfers.items import Item, ItemType, Outcome, scan_order
+from prefect_globus.transfers.items import Item, ItemType, Outcome, is_in, scan_order
 from prefect_globus.transfers.model import Transfer
 from prefect_globus.transfers.options import SyncLevel, TransferOptions
 from prefect_globus.transfers.removals import RemovalKind
@@ -89,7 +89,8 @@ def claims_of(transfer: Transfer, batch: Batch, items: Sequence[Item]) -> Iterat
     is_lax = transfer.options.sync_level in _LAX
     for delivery in deliveries_of(batch, items, {}, preserve_timestamp=transfer.options.preserve_timestamp):
         until = wrote_until
-        if is_lax and delivery.outcome is Outcome.UNCHANGED:
+        is_whole = delivery.item.type is ItemType.TREE
+        if is_lax and (delivery.outcome is Outcome.UNCHANGED or (is_whole and delivery.is_delivered)):
             delivery, until = delivery._replace(outcome=Outcome.REMAINING), None  # noqa: PLW2901 - it says nothing
         elif FORGOTTEN in delivery.codes:
             until = forgotten.get(delivery.item.path) or _NEVER
@@ -121,6 +122,8 @@ def accounts(
 ) -> Iterator[Account]:
     """What many transfers say, in one scan order.
 
+    What is said of a directory that was transferred as a whole is said of all that is in it.
+
     Args:
         testimonies: each transfer with its claims, in scan order.
         trusted_from: see `Account`.
@@ -132,11 +135,15 @@ def accounts(
         if transfer.scan_complete and transfer.repairs is None
     }
     keyed = [_keyed(claims, number) for number, (_, claims) in enumerate(testimonies)]
+    wholes: list[Claim] = []
     for _, same in groupby(merge(*keyed), key=itemgetter(0)):
         heard = {number: claim for _, number, claim in same}
         missed_at = max((moment for number, moment in saw_all.items() if number not in heard), default=None)
         claims = tuple(heard.values())
-        yield Account(claims[0].delivery.item.path, claims, missed_at, trusted_from)
+        path = claims[0].delivery.path
+        wholes = [claim for claim in wholes if is_in(path, claim.delivery.path)]
+        yield Account(path, (*claims, *wholes), missed_at, trusted_from)
+        wholes += [claim for claim in claims if claim.delivery.item.type is ItemType.TREE]
 
 
 def _keyed(claims: Iterable[Claim], number: int) -> Iterator[tuple[str, int, Claim]]:
@@ -154,7 +161,8 @@ class Inspection:
     """
 
     def __init__(self, record: Iterable[Account], look: Look, *, preserve_timestamp: bool) -> None:
-        self._record = Beside(record)
+        self._wholes: list[Account] = []
+        self._record = Beside(self._noticing(record))
         self._look = look
         self._preserve = preserve_timestamp
 
@@ -164,9 +172,18 @@ class Inspection:
 
     def _sees(self, item: Item) -> bool:
         account = self._record.at(item.path)
+        if account is None:
+            account = next((each for each in reversed(self._wholes) if is_in(item.path, each.path)), None)
         if account is not None and account.is_doubtful:
             return False
         return looks_the_same(item, self._look(item.path), preserve_timestamp=self._preserve)
+
+    def _noticing(self, record: Iterable[Account]) -> Iterator[Account]:
+        for account in record:
+            own = (claim.delivery.item for claim in account.claims if claim.delivery.path == account.path)
+            if any(item.type is ItemType.TREE for item in own):
+                self._wholes.append(account)
+            yield account
 
 
 def looks_the_same(item: Item, found: Item | None, *, preserve_timestamp: bool) -> bool:

@@ -48,6 +48,11 @@ def scan_order(path: str) -> str:
     return path.replace("/", "\0")  # no name has a NUL, and every other character comes after it
 
 
+def is_in(path: str, directory: str) -> bool:
+    """Whether ``path`` lies below ``directory``; both are relative to the same location."""
+    return not directory or path.startswith(f"{directory}/")
+
+
 class Outcome(IntEnum):
     """What became of one item; a batch keeps one byte of this for each of its items."""
 
