@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from random import Random
 from typing import Any
 
@@ -15,12 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefect_globus import TransferOptions
+from prefect_globus.globus.lookahead import MOST_AT_ONCE, MOST_HELD
 from prefect_globus.globus.scan import Ahead, Walk
 from prefect_globus.globus.service import Entry
 from prefect_globus.transfers.items import Item, ItemType
 from prefect_globus.transfers.selecting import Selection
 
 Tree = dict[str, Any]
+TAKES_ALL = Selection(TransferOptions(), 0.0)
 NAMES = st.text(st.sampled_from(list("ab-. /!~é\u0301")).filter(lambda letter: letter != "/"), min_size=1, max_size=3)
 TREES: st.SearchStrategy[Tree] = st.recursive(
     st.integers(0, 9), lambda children: st.dictionaries(NAMES, children, max_size=4), max_leaves=25
@@ -203,3 +206,68 @@ def test_listing_ahead_changes_nothing_but_the_time(tree: Tree, seed: int, follo
         assert walked(ahead) == one_by_one
     if one_by_one[1] is None:
         assert sorted(parallel.asked) == sorted(serial.asked)  # each once, and nothing that lies before the cursor
+
+
+class Gated:
+    """A tree of directories with so many files each, which all know of each other at once; counts what is held."""
+
+    def __init__(self, directories: int, files: int) -> None:
+        self.names = [f"d{number:03}" for number in range(directories)]
+        self.files = [Entry(f"f{number:06}", ItemType.FILE, 1, 1, None) for number in range(files)]
+        self.asked: list[str] = []
+        self.open = threading.Event()
+        self.is_waited_for = threading.Semaphore(0)
+
+    def listing(self, path: str) -> list[Entry]:
+        if not path:
+            return [Entry(name, ItemType.DIRECTORY, 0, 0, None) for name in self.names]
+        self.asked.append(path)
+        return self.files
+
+    def gated(self, path: str) -> list[Entry]:
+        if path < "d010":  # by then it is known how large directories are
+            return self.listing(path)
+        self.is_waited_for.release()
+        assert self.open.wait(60)
+        return self.listing(path)
+
+
+def test_no_more_listings_at_once_than_agreed() -> None:
+    """The slots fill up, and a new one is asked for only when another has been answered."""
+    tree = Gated(3 * MOST_AT_ONCE, 1)
+    with ThreadPoolExecutor(3 * MOST_AT_ONCE) as pool:
+        items = Walk(tree.listing, TAKES_ALL, ahead=Ahead(pool, tree.gated)).items()
+        walked = pool.submit(list, items)
+        for _ in range(MOST_AT_ONCE):
+            assert tree.is_waited_for.acquire(timeout=60)
+        assert not tree.is_waited_for.acquire(blocking=False)
+        tree.open.set()
+        assert [item.path for item in walked.result(60)] == [f"{name}/f000000" for name in tree.names]
+
+
+@pytest.mark.parametrize("files", [5_000, MOST_HELD])
+def test_what_is_listed_ahead_is_bounded(files: int) -> None:
+    """However long nobody takes what was found: not by the number of directories, but by that of what they hold."""
+    tree = Gated(100, files)
+    tree.open.set()
+    with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
+        items = Walk(tree.listing, TAKES_ALL, ahead=Ahead(pool, tree.gated)).items()
+        for name in tree.names[: 1 + 100_000 // files]:
+            assert next(items).path == f"{name}/f000000"
+            assert len(list(islice(items, files - 1))) == files - 1
+            assert len(tree.asked) - int(name[1:]) - 1 <= max(1, 2 * MOST_HELD // files)
+        items.close()
+    assert len(tree.asked) < len(tree.names)
+
+
+def test_a_walk_that_is_left_asks_for_nothing_more() -> None:
+    """What is on its way comes to its end; what was not begun never begins."""
+    tree = Gated(100, 1)
+    with ThreadPoolExecutor(2) as pool:
+        items = Walk(tree.listing, TAKES_ALL, ahead=Ahead(pool, tree.gated)).items()
+        assert next(items).path == "d000/f000000"
+        for _ in range(2):
+            assert tree.is_waited_for.acquire(timeout=60)
+        items.close()
+        tree.open.set()
+    assert sorted(tree.asked) == tree.names[:12]

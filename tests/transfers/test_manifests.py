@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain, pairwise
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from prefect_globus.transfers.batching import cut_batches
-from prefect_globus.transfers.items import Item, ItemType, decode_manifest, encode_manifest
+from prefect_globus.transfers.items import Item, ItemType, Outcome, decode_manifest, encode_manifest
 from prefect_globus.transfers.ledger import Ledger
 from prefect_globus.transfers.options import SyncLevel, TransferOptions
 from prefect_globus.transfers.selecting import Selection
@@ -72,7 +73,7 @@ def test_a_manifest_is_compact() -> None:
 def test_batches_are_the_scan_in_limits(sizes: list[int], batch_size: int, batch_bytes: int) -> None:
     items = files(sizes)
     options = TransferOptions(batch_size=batch_size, batch_bytes=batch_bytes)
-    batches = list(cut_batches(items, options))
+    batches = [cut.items for cut in cut_batches(items, options)]
     assert list(chain.from_iterable(batches)) == items
     for batch in batches:
         assert 0 < len(batch) <= batch_size
@@ -88,7 +89,7 @@ def test_a_crash_between_batches_does_not_change_the_cut(count: int, data: st.Da
     items = [Item(str(n), 2**28 * (n % 7), 0) for n in range(count)]
     whole = list(cut_batches(items, options))
     done = data.draw(st.integers(0, len(whole)))
-    before = list(chain.from_iterable(whole[:done]))
+    before = list(chain.from_iterable(cut.items for cut in whole[:done]))
     rest = cut_batches(items[len(before) :], options, len(before), sum(item.size for item in before))
     assert whole[:done] + list(rest) == whole
 
@@ -100,10 +101,23 @@ def test_batches_grow_with_the_tree(count: int, low: int, high: int) -> None:
 
 def test_a_million_items_are_some_hundred_batches() -> None:
     item = Item("x", 1, 0)
-    sizes = [len(batch) for batch in cut_batches((item for _ in range(1_000_000)), TransferOptions())]
+    sizes = [len(cut.items) for cut in cut_batches((item for _ in range(1_000_000)), TransferOptions())]
     assert 200 <= len(sizes) <= 999
     assert sum(sizes) == 1_000_000
     assert max(sizes) <= 20_000
+
+
+def test_few_changes_make_few_batches() -> None:
+    """Items that need not be moved fill a batch only when they are very many."""
+
+    def outcomes(items: Sequence[Item]) -> bytes:
+        return bytes(Outcome.UNCHANGED if int(item.path) % 1000 else Outcome.REMAINING for item in items)
+
+    items = [Item(str(n), 1, 0) for n in range(100_000)]
+    cuts = list(cut_batches(items, TransferOptions(), outcomes_of=outcomes))
+    assert [item for cut in cuts for item in cut.items] == items
+    assert b"".join(cut.outcomes for cut in cuts) == outcomes(items)
+    assert [len(cut.items) for cut in cuts] == [20_000] * 5
 
 
 def test_batches_are_cut_before_the_scan_ends() -> None:
@@ -120,7 +134,7 @@ def test_batches_are_cut_before_the_scan_ends() -> None:
 
 def test_a_huge_file_is_a_batch_of_its_own() -> None:
     sizes = [1, 2**50, 1]
-    assert [len(batch) for batch in cut_batches(files(sizes), TransferOptions())] == [1, 1, 1]
+    assert [len(cut.items) for cut in cut_batches(files(sizes), TransferOptions())] == [1, 1, 1]
 
 
 # --- ledger

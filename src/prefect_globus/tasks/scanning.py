@@ -41,10 +41,9 @@ def scan_source(transfer_id: str) -> int:
     ledger = driver.progress.ledger()
     scan: Scan = SourceScan(driver) if driver.transfer.repairs is None else RepairScan(driver, driver.transfer.repairs)
     with span("scan", {"transfer_id": transfer_id}), closing(scan.items()) as found:
-        for items in cut_batches(found, driver.options, ledger.items, ledger.bytes_total):
+        for items, outcomes in cut_batches(found, driver.options, ledger.items, ledger.bytes_total, scan.outcomes):
             driver.stop.check_new()
-            outcomes, faults = scan.decided(items)
-            driver.append(items, outcomes, faults)
+            driver.append(items, outcomes, scan.faults(items))
             added += len(items)
     driver.update(scan_complete=True, scanned_at=now(), deleted=count_gone(driver))
     known = driver.progress.ledger()
@@ -59,8 +58,11 @@ class Scan(Protocol):
     def items(self) -> Generator[Item]:
         """The items, in scan order, from behind the cursor on."""
 
-    def decided(self, items: Sequence[Item]) -> tuple[bytes, Sequence[ItemFault]]:
-        """What is known of ``items`` already, which were the next ones: one `Outcome` a byte, and what to note."""
+    def outcomes(self, items: Sequence[Item]) -> bytes:
+        """What is known of ``items`` already, which were the next ones: one `Outcome` a byte."""
+
+    def faults(self, items: Sequence[Item]) -> Sequence[ItemFault]:
+        """What is to be noted of ``items``, which are the next batch."""
 
 
 class SourceScan:
@@ -80,9 +82,13 @@ class SourceScan:
         selection = Selection(options, transfer.created_at.timestamp())
         return source_items(self._driver, transfer, selection, transfer.cursor)
 
-    def decided(self, items: Sequence[Item]) -> tuple[bytes, Sequence[ItemFault]]:
-        """See `Scan.decided`."""
+    def outcomes(self, items: Sequence[Item]) -> bytes:
+        """See `Scan.outcomes`."""
+        return self._judge.outcomes(items)
+
+    def faults(self, items: Sequence[Item]) -> Sequence[ItemFault]:
+        """See `Scan.faults`: nothing, but a whole directory that the options do not allow is refused."""
         if items[0].type is ItemType.TREE:  # which is alone
             transfer, filtered = self._driver.transfer, self._driver.options.filter_callback is not None
             check_whole(transfer, items[0].path, filtered=filtered or transfer.filtered)
-        return self._judge.outcomes(items), ()
+        return ()

@@ -138,15 +138,22 @@ class RepairScan:
             self._found[finding.item.path] = finding
             yield finding.item
 
-    def decided(self, items: Sequence[Item]) -> tuple[bytes, Sequence[ItemFault]]:
-        """See `Scan.decided`: what differs is noted, and what has vanished at the source cannot be moved again."""
-        outcomes, faults = bytearray(), []
-        for item in items:
-            finding = self._found.pop(item.path)
-            outcome = Outcome.REMAINING if finding.can_be_moved else Outcome.SKIPPED
-            outcomes.append(outcome)
-            faults += [ItemFault(path=item.path, outcome=outcome, code=code, attempt=0) for code in finding.codes]
-        return bytes(outcomes), faults
+    def outcomes(self, items: Sequence[Item]) -> bytes:
+        """See `Scan.outcomes`: what has vanished at the source cannot be moved again."""
+        return bytes(_outcome(self._found[item.path]) for item in items)
+
+    def faults(self, items: Sequence[Item]) -> Sequence[ItemFault]:
+        """See `Scan.faults`: what differs is noted."""
+        found = [self._found.pop(item.path) for item in items]
+        return [
+            ItemFault(path=each.item.path, outcome=_outcome(each), code=code, attempt=0)
+            for each in found
+            for code in each.codes
+        ]
+
+
+def _outcome(finding: Finding) -> Outcome:
+    return Outcome.REMAINING if finding.can_be_moved else Outcome.SKIPPED
 
 
 def differences(driver: Driver, repair: Transfer, check: Check) -> Iterator[Difference]:
