@@ -179,7 +179,7 @@ def packed(directories: int) -> tuple[int, float]:
         tracemalloc.start()
         try:
             walk = Walk(listing, Selection(options, 0.0), ahead=Ahead(pool, listing))
-            for items in cut_batches(walk.items(), options):
+            for items, _ in cut_batches(walk.items(), options):
                 size += len(encode_manifest(items))
             return tracemalloc.get_traced_memory()[1], size / (directories * 100)
         finally:

@@ -43,7 +43,7 @@ def intended(attempts: int) -> Batch:
 
 def test_it_is_alone_in_its_batch() -> None:
     items = [Item("a", 1, 1), BIG, BIG._replace(path="bigger"), Item("c", 1, 1), Item("d", 1, 1)]
-    batches = [[item.path for item in batch] for batch in cut_batches(items, TransferOptions())]
+    batches = [[item.path for item in cut.items] for cut in cut_batches(items, TransferOptions())]
     assert batches == [["a"], ["big"], ["bigger"], ["c", "d"]]
     assert [Batch.cut("test", 1, [item]).is_whole for item in items] == [False, True, True, False, False]
 
