@@ -93,6 +93,21 @@ def timestamp(seconds: float | None, separator: str = "T") -> str | None:
         return datetime.fromtimestamp(0, UTC).isoformat(separator)
 
 
+def clauses(text: str) -> list[tuple[str, str]]:
+    """Return the clauses `field:value` that are joined by `/`, empty ones left out.
+
+    Raises:
+        BadRequest: if one has no colon.
+    """
+    found = []
+    for clause in filter(None, re.split(r"/(?=\w+:)", text)):
+        name, colon, value = clause.partition(":")
+        if not colon:
+            raise BadRequest(f"Cannot filter by {clause!r}: write it as field:value")
+        found.append((name, value))
+    return found
+
+
 def clauses_test(
     text: str, fields: Mapping[str, tuple[Callable[[Any], Any], Callable[[str], Callable[[Any], bool]]]]
 ) -> Callable[[Any], bool]:
@@ -103,13 +118,12 @@ def clauses_test(
         fields: by name, how to read the value of a record and how to make a test of a clause's text.
 
     Raises:
-        BadRequest: if a clause names no such field.
+        BadRequest: if a clause names no such field, or none.
     """
     tests = []
-    for clause in filter(None, re.split(r"/(?=\w+:)", text)):
-        name, colon, value = clause.partition(":")
-        if not colon or name not in fields:
-            raise BadRequest(f"Cannot filter by {clause!r}; fields are {', '.join(sorted(fields))}")
+    for name, value in clauses(text):
+        if name not in fields:
+            raise BadRequest(f"Cannot filter by {name!r}; fields are {', '.join(sorted(fields))}")
         read, make = fields[name]
         tests.append((read, make(value)))
     return lambda record: all(test(read(record)) for read, test in tests)

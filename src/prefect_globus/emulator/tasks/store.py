@@ -150,6 +150,11 @@ class TaskStore:
             for row in self._database.rows("SELECT * FROM tasks WHERE owner_id = ? ORDER BY number", (owner_id,))
         ]
 
+    def named(self, task_ids: Sequence[str]) -> list[Task]:
+        """Return the tasks of whatever owners with these ids, as far as there are any, oldest first."""
+        found = [self.find_any(task_id.strip()) for task_id in dict.fromkeys(task_ids)]
+        return sorted(filter(None, found), key=lambda task: task.number)
+
     def of_everybody(self, before: int, limit: int) -> list[Task]:
         """Return up to `limit` tasks of all owners, newest first, that are older than the task `before`."""
         return [

@@ -6,7 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect_globus.emulator.errors import BadRequest, TaskNotFound
-from prefect_globus.emulator.queries import choice_test, clauses_test, label_test, ordered, time_test
+from prefect_globus.emulator.queries import choice_test, clauses, clauses_test, label_test, ordered, time_test
 from prefect_globus.emulator.tasks.model import Task, TaskType
 from prefect_globus.emulator.tasks.submission import (
     canonical_uuid,
@@ -114,8 +114,11 @@ def get_task(call: Call) -> Document:
 
 def task_list(call: Call) -> Document:
     """Answer GET task_list: only the caller's own tasks."""
-    test = clauses_test(call.query.get("filter", ""), TASK_FILTERS)
-    tasks = [task for task in call.site.tasks.of_owner(call.identity) if test(task)]
+    text = call.query.get("filter", "")
+    test = clauses_test(text, TASK_FILTERS)
+    named = [value.lower().split(",") for name, value in clauses(text) if name == "task_id"]
+    known = call.site.tasks.named(named[0]) if named else call.site.tasks.of_owner(call.identity)
+    tasks = [task for task in known if task.owner_id == call.identity and test(task)]
     tasks = ordered(tasks, call.query.get("orderby") or "request_time DESC", TASK_ORDERS)
     limit, offset = call.number("limit", DEFAULT_PAGE, LARGEST_PAGE), call.number("offset", 0)
     page = [document_of(call.site, task) for task in tasks[offset : offset + limit]]
