@@ -194,11 +194,12 @@ def test_a_resumed_transfer_shows_finished_batches_as_cached(world: World) -> No
     _wait_for(lambda: _ledger(world).batches_done >= 3)
     driver.kill()
     driver.communicate()
-    done = _ledger(world).batches_done
+    left = _ledger(world)
+    done, begun = left.batches_done, min(2, left.batches - left.batches_done)
     world.run(batch_size=10, max_concurrency=2)
     states = _states_of_batches()
     assert states.count("Cached") == done
-    assert "Cached" not in states[:2]
+    assert "Cached" not in states[:begun]
     check_once(world)
 
 
