@@ -12,6 +12,7 @@ from typing import TypeVar
 from prefect_globus.blocks.checkpoints import CheckpointStore
 from prefect_globus.globus.lookahead import MOST_AT_ONCE
 from prefect_globus.globus.service import GlobusService
+from prefect_globus.tasks.collecting import rare_collections
 from prefect_globus.tasks.counting import Counting
 from prefect_globus.tasks.holds import Hold, Holds
 from prefect_globus.tasks.journal import Room
@@ -313,7 +314,8 @@ def driving(driver: Driver) -> Iterator[Driver]:
     token = _current.set(driver)
     _all.add(driver)
     try:
-        yield driver
+        with rare_collections():
+            yield driver
     finally:
         _all.discard(driver)
         _current.reset(token)
