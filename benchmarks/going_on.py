@@ -81,28 +81,31 @@ def _place(cursor: str | None) -> int:
 
 
 def incremental(arena: Arena, given: Given, part: Part) -> None:
-    """One file in a thousand has changed: an incremental run against a bare listing."""
+    """One file in a thousand has changed: an incremental run against a bare listing, without latency and with it."""
     directories, changed = -(-given.files // PER_DIRECTORY), given.files // CHANGED_SHARE
     shape = f"synthetic:files={given.files},dirs={directories},size=1MiB"
     with arena.field(shape) as field:
         part.keep(given.files, field.run(FLOW, "--id", "first"))
         before = field.database
-    ratios, listed, submitted = [], [], []
     options = json.dumps({"mode": "incremental"})
-    for number in range(given.rounds):
-        database = before.with_suffix(f".{number}.db")
-        _copy(before, database)
-        with arena.field(f"{shape},changed={changed}", database=database) as field:
-            bare = part.keep(given.files, field.run(BARE, "--list"))
-            run = part.keep(given.files, field.run(FLOW, "--id", "second", "--options", options), mode="incremental")
-        ratios.append(run.seconds / bare.seconds)
-        listed.append(bare.seconds)
-        submitted.append(float(run.submitted))
-    name, note = f"{given.files:,} files, {changed:,} changed", f"bare listing {statistics.median(listed):.1f} s"
-    part.add(
-        Figure(f"{name}: incremental run / bare listing", ratios, target=1.15, note=note),
-        Figure(f"{name}: items submitted", submitted, target=float(changed)),
-    )
+    for latency in (0, given.latency):
+        ratios, listed, submitted = [], [], []
+        for number in range(given.rounds):
+            database = before.with_suffix(f".{latency}.{number}.db")
+            _copy(before, database)
+            with arena.field(f"{shape},changed={changed}", database=database, latency=latency) as field:
+                bare = part.keep(given.files, field.run(BARE, "--list"), latency=latency)
+                run = field.run(FLOW, "--id", "second", "--options", options)
+            part.keep(given.files, run, mode="incremental", latency=latency)
+            ratios.append(run.seconds / bare.seconds)
+            listed.append(bare.seconds)
+            submitted.append(float(run.submitted))
+        name = f"{given.files:,} files, {changed:,} changed, {latency} ms"
+        note = f"bare listing {statistics.median(listed):.1f} s"
+        part.add(
+            Figure(f"{name}: incremental run / bare listing", ratios, target=1.15, note=note),
+            Figure(f"{name}: items submitted", submitted, target=float(changed)),
+        )
 
 
 def _copy(database: Path, copy: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
 
 from arena import BARE, FLOW, Arena, Field, Run
 from figures import Figure, Part
@@ -20,41 +19,46 @@ SHAPES = {  # where `--files` says a million: of some hundred thousand, in one d
 
 
 def sizes(arena: Arena, given: Given, part: Part) -> None:
-    """Transfers of ever more files, without latency."""
-    one = [_pair(arena, 1, part) for _ in range(given.rounds)]
-    pairs = {files: list(_rounds(arena, files, given, part)) for files in given.sizes}
-    start = statistics.median(flow.seconds for _, flow in one)
-    part.add(Figure("fixed start: the flow with one file", [flow.seconds for _, flow in one], "s"))
-    for files, rounds in pairs.items():
+    """Transfers of ever more files, without latency; of the most, the flow alone, and once."""
+    start = statistics.median(_flow(arena, 1, part).seconds for _ in range(given.rounds))
+    part.add(Figure("fixed start: the flow with one file", [start], "s"))
+    flows: dict[int, list[Run]] = {}
+    for files in given.sizes:
+        if files > given.files:
+            flows[files] = [_flow(arena, files, part)]
+            continue
+        pairs = [_pair(arena, files, part, again=files == given.files and not number) for number in range(given.rounds)]
+        flows[files] = [flow for _, flow in pairs]
         target = 1.3 if files == given.files else None
-        ratios = [flow.seconds / bare.seconds for bare, flow in rounds]
-        note = f"bare script {statistics.median(bare.seconds for bare, _ in rounds):.1f} s"
+        note = f"bare script {statistics.median(bare.seconds for bare, _ in pairs):.1f} s"
+        ratios = [flow.seconds / bare.seconds for bare, flow in pairs]
         part.add(Figure(f"{files:,} files: whole transfer / bare script", ratios, target=target, note=note))
-    memory = {files: [flow.memory for _, flow in rounds] for files, rounds in pairs.items()}
+    memory = {files: [flow.memory for flow in runs] for files, runs in flows.items()}
     part.add(Figure(f"{given.files:,} files: peak memory", memory[given.files], "MiB", MEMORY_MIB))
     if given.huge:
         more = [peak / statistics.median(memory[given.files]) for peak in memory[given.sizes[-1]]]
         part.add(Figure(f"{given.sizes[-1]:,} files: peak memory / that of {given.files:,}", more, target=1.2))
-    _linearity(pairs, start, part)
+    _linearity(flows, start, part)
 
 
-def _rounds(arena: Arena, files: int, given: Given, part: Part) -> Iterator[tuple[Run, Run]]:
-    for number in range(1 if files > given.files else given.rounds):
-        last = files == given.files and number == 0
-        yield _pair(arena, files, part, again=last)
-
-
-def _pair(arena: Arena, files: int, part: Part, *, again: bool = False) -> tuple[Run, Run]:
+def _pair(arena: Arena, files: int, part: Part, *, again: bool) -> tuple[Run, Run]:
     """The bare script and the flow in turn; with ``again``, the flow twice."""
-    shape = f"synthetic:files={files},dirs={-(-files // PER_DIRECTORY)},size=1MiB"
-    with arena.field(shape) as field:
+    with arena.field(_shape(files)) as field:
         bare = part.keep(files, field.run(BARE))
-    with arena.field(shape) as field:
+    return bare, _flow(arena, files, part, again=again)
+
+
+def _flow(arena: Arena, files: int, part: Part, *, again: bool = False) -> Run:
+    with arena.field(_shape(files)) as field:
         flow = part.keep(files, field.run(FLOW, "--id", "whole"), checkpoint=sum(field.checkpoint_bytes))
         _check(flow, files)
         if again:
             _at_rest(field, files, part)
-    return bare, flow
+    return flow
+
+
+def _shape(files: int) -> str:
+    return f"synthetic:files={files},dirs={-(-files // PER_DIRECTORY)},size=1MiB"
 
 
 def _check(flow: Run, files: int) -> None:
@@ -74,20 +78,19 @@ def _at_rest(field: Field, files: int, part: Part) -> None:
     part.add(Figure(f"{files:,} files, all done: a second run, beyond an empty flow", beyond, "s", 2, note))
 
 
-def _linearity(pairs: dict[int, list[tuple[Run, Run]]], start: float, part: Part) -> None:
+def _linearity(flows: dict[int, list[Run]], start: float, part: Part) -> None:
     """How the time an item changes with the number of files, the fixed start left out."""
     an_item = {
-        files: statistics.median((flow.seconds - start) / files for _, flow in rounds)
-        for files, rounds in pairs.items()
+        files: statistics.median((flow.seconds - start) / files for flow in runs) for files, runs in flows.items()
     }
     for files, seconds in an_item.items():
         part.add(Figure(f"{files:,} files: an item, beyond the fixed start", [seconds * 1e6], "us"))
     _, first, *more = list(an_item)
+    if an_item[first] <= 0:
+        raise ValueError("the start takes longer than the transfers: take more files")
     for files in more:
-        apart = max(an_item[files], an_item[first]) / min(an_item[files], an_item[first])
-        if apart < 1:
-            raise ValueError("the start takes longer than the transfers: take more files")
-        part.add(Figure(f"linear: an item of {files:,} against one of {first:,}", [apart], target=1.15))
+        growth = an_item[files] / an_item[first]
+        part.add(Figure(f"linear: an item of {files:,} / one of {first:,}", [growth], target=1.15))
 
 
 def trees(arena: Arena, given: Given, part: Part) -> None:
