@@ -188,7 +188,8 @@ ENDPOINTS = (
     Endpoint("the login", "POST", "/v2/oauth2/token", before=True),
     Endpoint("a collection", "GET", "/v0.10/endpoint/*", before=True),
     Endpoint("stat of both locations", "GET", "*/stat", before=True),
-    Endpoint("the renewal of a token", "POST", "/v2/oauth2/token", spared=5),
+    # what lists ahead of the walk passes over a fault, so this one comes when that is over
+    Endpoint("the renewal of a token", "POST", "/v2/oauth2/token", spared=8),
     Endpoint("ls", "GET", "*/ls"),
     Endpoint("stat", "GET", "*/stat", _nothing, spared=2),
     Endpoint("mkdir", "POST", "*/mkdir", _nothing),

@@ -12,9 +12,9 @@ from prefect_globus.transfers.options import TransferOptions
 
 _MIN_ITEMS, _MAX_ITEMS = 100, 20_000
 _MIN_BYTES, _MAX_BYTES = 10 * 2**30, 5 * 2**40
-# A batch is this fraction of what came before it: growth by a tenth makes 35 batches of ten thousand items, 106 of a
-# million.
-_SHARE = 10
+# A batch is this fraction of what came before it: growth by a twentieth makes 54 batches of ten thousand items, 159 of
+# a million.
+_SHARE = 20
 
 
 class Cut(NamedTuple):
