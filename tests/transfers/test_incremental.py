@@ -57,6 +57,7 @@ class Memory:
             load_batch=lambda transfer_id, number: self.batches[transfer_id][number - 1],
             list_batches=lambda transfer_id: iter(self.batches[transfer_id]),
             load_manifest=lambda transfer_id, number: self.manifests[transfer_id][number - 1],
+            load_paths=lambda transfer_id, number: [item.path for item in self.manifests[transfer_id][number - 1]],
         )
 
     def patiently(self, call: Callable[..., Any], *args: object) -> Any:

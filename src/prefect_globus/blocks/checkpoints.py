@@ -160,6 +160,10 @@ class CheckpointStore(WritableFileSystem, ABC):
     def load_manifest(self, transfer_id: str, number: int) -> list[Item]:
         """The items of one batch, in order; raise TransferNotFoundError or CorruptCheckpointError."""
 
+    def load_paths(self, transfer_id: str, number: int) -> list[str]:
+        """The paths of the items of one batch; see `load_manifest`, which takes longer."""
+        return [item.path for item in self.load_manifest(transfer_id, number)]
+
     # --- results of other tasks, for those who choose the store as result storage of their own flows
 
     @abstractmethod

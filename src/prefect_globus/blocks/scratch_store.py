@@ -59,6 +59,12 @@ class ScratchStore(SqlCheckpointStore):
             return super().load_manifest(transfer_id, number)
         return self._behind.load_manifest(transfer_id, number)
 
+    def load_paths(self, transfer_id: str, number: int) -> list[str]:
+        """See `CheckpointStore.load_paths`."""
+        if self._has(transfer_id):
+            return super().load_paths(transfer_id, number)
+        return self._behind.load_paths(transfer_id, number)
+
     def _has(self, transfer_id: str) -> bool:
         return transfer_id in self._own
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 from prefect_sqlalchemy import SqlAlchemyConnector  # type: ignore[import-untyped]
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -36,7 +36,7 @@ from prefect_globus.transfers.errors import (
     TransferNotFoundError,
 )
 from prefect_globus.transfers.forms import InForm
-from prefect_globus.transfers.items import Item, decode_manifest, encode_manifest
+from prefect_globus.transfers.items import Item, decode_manifest, decode_paths, encode_manifest
 from prefect_globus.transfers.ledger import Ledger
 from prefect_globus.transfers.location import check_transfer_id
 from prefect_globus.transfers.model import Holder, Lease, Request, Transfer
@@ -52,6 +52,8 @@ _UPDATE_TRANSFER = update(TRANSFERS).where(_OF_TRANSFER)
 _MANIFEST = select(BATCHES.c.manifest, BATCHES.c["items"]).where(
     BATCHES.c.transfer_id == bindparam("of_transfer"), BATCHES.c.number == bindparam("of_batch")
 )
+_T = TypeVar("_T")
+
 _PAGE = 200  # batches read at once, with at most 4 MB of outcomes
 # The form shows it with what does not match: so it begins with what would. Whoever edits a block sees asterisks.
 _URL_IN_FORM = (
@@ -256,16 +258,23 @@ class SqlCheckpointStore(InForm, CheckpointStore):
 
     def load_manifest(self, transfer_id: str, number: int) -> list[Item]:
         """See `CheckpointStore.load_manifest`."""
+        return self._manifest(transfer_id, number, decode_manifest)
+
+    def load_paths(self, transfer_id: str, number: int) -> list[str]:
+        """See `CheckpointStore.load_paths`."""
+        return self._manifest(transfer_id, number, decode_paths)
+
+    def _manifest(self, transfer_id: str, number: int, decode: Callable[[bytes], list[_T]]) -> list[_T]:
         which = {"of_transfer": transfer_id, "of_batch": number}
         with self._transaction() as connection:
             row = connection.execute(_MANIFEST, which).one_or_none()
         if row is None:
             raise TransferNotFoundError(transfer_id=f"{transfer_id}/{number}", store=self.shown)
         with corrupt_if_unreadable(self.shown, f"the manifest of batch {number} of transfer {transfer_id!r}"):
-            items = decode_manifest(row.manifest)
-            if len(items) != row.items:
-                raise ValueError(f"it has {len(items)} items instead of {row.items}")
-            return items
+            decoded = decode(row.manifest)
+            if len(decoded) != row.items:
+                raise ValueError(f"it has {len(decoded)} items instead of {row.items}")
+            return decoded
 
     def ledger(self, transfer_id: str) -> Ledger:
         """See `CheckpointStore.ledger`; here one query, however many batches there are."""

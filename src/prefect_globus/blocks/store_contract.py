@@ -415,6 +415,9 @@ class CheckpointStoreContract:
         for item in items:
             driver.append([item])
         assert list(again.iter_items("nightly")) == items
+        assert [again.load_paths("nightly", number + 1) for number in range(len(items))] == [
+            [path] for path in ODD_PATHS
+        ]
         assert [batch.first_path for batch in again.list_batches("nightly")] == list(ODD_PATHS)
         batch = again.load_batch("nightly", 8)
         fault = ItemFault(path=batch.first_path, outcome=Outcome.DEAD, code="é", attempt=0)

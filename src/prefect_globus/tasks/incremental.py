@@ -8,9 +8,16 @@ from datetime import datetime
 from prefect_globus.tasks.driver import Driver
 from prefect_globus.tasks.listing import DestinationView, items_there
 from prefect_globus.tasks.logs import run_logger
-from prefect_globus.tasks.recalling import Reader, deliveries, manifest_behind, speaks_behind, transfers_between
+from prefect_globus.tasks.recalling import (
+    Reader,
+    batches_behind,
+    deliveries,
+    manifest_behind,
+    speaks_behind,
+    transfers_between,
+)
 from prefect_globus.transfers.batches import Batch
-from prefect_globus.transfers.delivered import Judge, Recall, delivered_items, in_runs, merged
+from prefect_globus.transfers.delivered import Judge, Recall, Window, delivered_items, delivered_paths, in_runs, merged
 from prefect_globus.transfers.errors import TransferNotFoundError
 from prefect_globus.transfers.incremental import (
     Account,
@@ -19,7 +26,6 @@ from prefect_globus.transfers.incremental import (
     accounts,
     claims_of,
     gone,
-    missing,
     standing,
     standing_alone,
     why_unknown,
@@ -150,17 +156,30 @@ def items_gone(reader: Reader, own: Transfer) -> Iterator[Item]:
 
     In scan order, with a batch of each in memory.
     """
-    now = (items for _, items in manifest_behind(reader, own, None))
-    absent = missing(_once_delivered(reader, earlier_witnesses(reader, own)), now)
+    batches = batches_behind(reader, own, None)
+    paths = (reader.patiently(reader.store.load_paths, own.id, batch.number) for batch in batches)
+    absent = _missing(reader, earlier_witnesses(reader, own), Window(paths, str, set))
     return gone(own.options, absent, manifest_items(reader, own))
 
 
-def _once_delivered(reader: Reader, before: Sequence[Transfer]) -> Iterator[Sequence[Item]]:
-    """What any of ``before`` has delivered, whether or not that still counts; in runs, in scan order."""
+def _missing(reader: Reader, before: Sequence[Transfer], present: Window[str, str]) -> Iterator[Item]:
+    """What any of ``before`` has delivered, whether or not that still counts, and is not ``present``; in scan order."""
     if len(before) == 1:
-        return (delivered_items(batch, items) for batch, items in manifest_behind(reader, before[0], None))
+        yield from _missing_of_one(reader, before[0], present)
+        return
     known = merged([(each for each in deliveries(reader, one) if each.is_delivered) for one in before])
-    return in_runs(each.item for each in known)
+    for run in in_runs(each.item for each in known):
+        there = present.beside([item.path for item in run])
+        yield from (item for item in run if item.path not in there)
+
+
+def _missing_of_one(reader: Reader, one: Transfer, present: Window[str, str]) -> Iterator[Item]:
+    for batch in batches_behind(reader, one, None):
+        paths = delivered_paths(batch, reader.patiently(reader.store.load_paths, one.id, batch.number))
+        there = present.beside(paths) if paths else set[str]()
+        if not there.issuperset(paths):  # most batches lack nothing, and their items need not be made
+            items = reader.patiently(reader.store.load_manifest, one.id, batch.number)
+            yield from (item for item in delivered_items(batch, items) if item.path not in there)
 
 
 def items_extra(driver: Driver, transfer: Transfer) -> Iterator[Item]:

@@ -6,11 +6,11 @@ Manifests are in scan order, so those of many transfers are read side by side, w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from heapq import merge
 from itertools import groupby, islice
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from prefect_globus.transfers.batches import SOURCE_CHANGED, Batch
@@ -19,6 +19,8 @@ from prefect_globus.transfers.items import Item, ItemType, Outcome, is_in, scan_
 FORGOTTEN = "FORGOTTEN"  # ours: the record of its delivery was cleared
 
 _DELIVERED = frozenset({Outcome.TRANSFERRED, Outcome.UNCHANGED})
+_COMPARABLE = frozenset({ItemType.FILE, ItemType.DIRECTORY})
+_BY_KNOWN = bytes([Outcome.REMAINING, Outcome.UNCHANGED]).ljust(256, b"\0")  # what becomes of an item that is known
 _UNSOUND = frozenset({FORGOTTEN, SOURCE_CHANGED})
 _RUN = 1000
 
@@ -173,32 +175,39 @@ class Beside(Generic[_P]):
         return record.head if record.head is not None and record.head.path == path else None
 
 
-class Window(Generic[_K]):
+class Window(Generic[_T, _K]):
     """The stretch of a record that lies beside a run of a scan.
 
     Args:
         runs: the record, in scan order.
-        keys: what is looked for of the items of a run.
+        path_of: tells the path of an element of a run.
+        keys: what is looked for of the elements of a run.
     """
 
-    def __init__(self, runs: Iterable[Sequence[Item]], keys: Callable[[Sequence[Item]], set[_K]]) -> None:
+    def __init__(
+        self,
+        runs: Iterable[Sequence[_T]],
+        path_of: Callable[[_T], str],
+        keys: Callable[[Sequence[_T]], set[_K]],
+    ) -> None:
         self._runs = iter(runs)
+        self._path_of = path_of
         self._keys = keys
         self._beside: list[tuple[str, set[_K]]] = []  # each with where it ends
 
-    def beside(self, items: Sequence[Item]) -> set[_K]:
-        """The keys of what the record has from the first of ``items`` to the last, and of what is near.
+    def beside(self, run: Sequence[_T]) -> set[_K]:
+        """The keys of what the record has from the first element of ``run`` to the last, and of what is near.
 
-        Each run of items comes after the one before, in scan order.
+        Each run comes after the one before, in scan order.
         """
-        begin, end = scan_order(items[0].path), scan_order(items[-1].path)
+        begin, end = scan_order(self._path_of(run[0])), scan_order(self._path_of(run[-1]))
         self._beside = [each for each in self._beside if each[0] >= begin]
         while not self._beside or self._beside[-1][0] < end:
-            run = next(self._runs, None)
-            if run is None:
+            beside = next(self._runs, None)
+            if beside is None:
                 break
-            if run and (last := scan_order(run[-1].path)) >= begin:
-                self._beside.append((last, self._keys(run)))
+            if beside and (last := scan_order(self._path_of(beside[-1]))) >= begin:
+                self._beside.append((last, self._keys(beside)))
         if len(self._beside) == 1:
             return self._beside[0][1]
         return set[_K]().union(*(keys for _, keys in self._beside))
@@ -212,21 +221,29 @@ class Recall:
     """
 
     def __init__(self, record: Iterable[Sequence[Item]]) -> None:
-        self._record = Window(record, _comparable)
+        self._record = Window(record, attrgetter("path"), _comparable)
 
     def outcomes(self, items: Sequence[Item]) -> bytes:
         """See `Judge.outcomes`."""
-        known = self._record.beside(items) if items else ()
-        return bytes([Outcome.UNCHANGED if _bare(item) in known else Outcome.REMAINING for item in items])
+        known = self._record.beside(items) if items else set[Item]()
+        return bytes(map(known.__contains__, _bared(items))).translate(_BY_KNOWN)
 
 
-def _comparable(items: Iterable[Item]) -> set[Item]:
-    return {_bare(item) for item in items if item.type in (ItemType.FILE, ItemType.DIRECTORY)}
+def _comparable(items: Sequence[Item]) -> set[Item]:
+    if _types(items) <= _COMPARABLE:
+        return set(_bared(items))
+    return set(_bared([item for item in items if item.type in _COMPARABLE]))
 
 
-def _bare(item: Item) -> Item:
-    """The item without what says nothing of whether it is the same: the time of an empty directory."""
-    return item if item.type is ItemType.FILE else Item(item.path, 0, 0, item.type)
+def _bared(items: Sequence[Item]) -> Sequence[Item]:
+    """``items`` without what says nothing of whether they are the same: the times of empty directories."""
+    if ItemType.DIRECTORY not in _types(items):
+        return items
+    return [Item(item.path, 0, 0, item.type) if item.type is ItemType.DIRECTORY else item for item in items]
+
+
+def _types(items: Sequence[Item]) -> set[ItemType]:
+    return set(map(attrgetter("type"), items))
 
 
 def delivered_items(batch: Batch, items: Sequence[Item]) -> list[Item]:
@@ -234,9 +251,18 @@ def delivered_items(batch: Batch, items: Sequence[Item]) -> list[Item]:
     return [item for item, outcome in zip(items, batch.outcomes, strict=True) if outcome in _DELIVERED]
 
 
-def sound_items(batch: Batch, items: Sequence[Item], outcomes: Container[int] = _DELIVERED) -> list[Item]:
+def delivered_paths(batch: Batch, paths: Sequence[str]) -> Sequence[str]:
+    """The same of the ``paths`` of its items."""
+    if not batch.outcomes.translate(None, bytes(_DELIVERED)):
+        return paths
+    return [path for path, outcome in zip(paths, batch.outcomes, strict=True) if outcome in _DELIVERED]
+
+
+def sound_items(batch: Batch, items: Sequence[Item], outcomes: Collection[int] = _DELIVERED) -> Sequence[Item]:
     """Those ``items`` of ``batch`` that have one of ``outcomes`` and whose delivery still counts, in order."""
     lost = {fault.path for fault in batch.faults if fault.outcome is not Outcome.REMAINING and fault.code in _UNSOUND}
+    if not lost and not batch.outcomes.translate(None, bytes(outcomes)):
+        return items
     pairs = zip(items, batch.outcomes, strict=True)
     return [item for item, outcome in pairs if outcome in outcomes and item.path not in lost]
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from prefect_globus.transfers.batches import Batch
 from prefect_globus.transfers.comparing import Look, vanished
-from prefect_globus.transfers.delivered import FORGOTTEN, Beside, Delivery, Window, deliveries_of, sound_items
+from prefect_globus.transfers.delivered import FORGOTTEN, Beside, Delivery, deliveries_of, sound_items
 from prefect_globus.transfers.items import Item, ItemType, Outcome, is_in, scan_order
 from prefect_globus.transfers.model import Transfer
 from prefect_globus.transfers.options import SyncLevel, TransferOptions
@@ -105,7 +105,7 @@ def standing(testimonies: Iterable[Account]) -> Iterator[Item]:
         )
 
 
-def standing_alone(transfer: Transfer, batch: Batch, items: Sequence[Item]) -> list[Item]:
+def standing_alone(transfer: Transfer, batch: Batch, items: Sequence[Item]) -> Sequence[Item]:
     """The same of one batch, where nobody else is asked than its ``transfer``."""
     is_lax = transfer.options.sync_level in _LAX
     return sound_items(batch, items, {Outcome.TRANSFERRED} if is_lax else {Outcome.TRANSFERRED, Outcome.UNCHANGED})
@@ -250,14 +250,6 @@ def gone(options: TransferOptions, before: Iterable[Item], now: Iterable[Item]) 
     for item in vanished(before, now):
         if not (has_patterns and item.type in (ItemType.DIRECTORY, ItemType.TREE)) and _is_selected(item, selection):
             yield item
-
-
-def missing(before: Iterable[Sequence[Item]], now: Iterable[Sequence[Item]]) -> Iterator[Item]:
-    """Those items of ``before`` whose paths are not among those of ``now``; both are in scan order, in runs."""
-    present = Window(now, lambda items: {item.path for item in items})
-    for run in before:
-        there = present.beside(run) if run else ()
-        yield from [item for item in run if item.path not in there]
 
 
 def _is_selected(item: Item, selection: Selection) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import IntEnum, StrEnum
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from prefect_globus.transfers.json_text import parsed, text_of
 
 _FORMAT = b"\x01"
 _LEVEL = 3  # of zlib: a higher one takes three times as long for a few bytes in a hundred
@@ -96,9 +98,7 @@ def encode_manifest(items: Sequence[Item]) -> bytes:
     """Pack ``items`` into some 13 bytes each."""
     paths, sizes, mtimes, types = zip(*items, strict=True) if items else ((),) * 4
     columns = {"paths": paths, "sizes": sizes, "mtimes": mtimes, "types": "".join(map(_DIGITS.__getitem__, types))}
-    text = json.dumps(columns, ensure_ascii=False, separators=(",", ":"))
-    # a name from a listing may hold lone surrogates; they must come back as they went in
-    return _FORMAT + zlib.compress(text.encode("utf-8", "surrogatepass"), level=_LEVEL)
+    return _FORMAT + zlib.compress(text_of(columns), level=_LEVEL)
 
 
 def decode_manifest(blob: bytes) -> list[Item]:
@@ -107,11 +107,23 @@ def decode_manifest(blob: bytes) -> list[Item]:
     Raises:
         ValueError: the bytes are truncated, altered, or of another format.
     """
+    with _unpacked(blob) as columns:
+        types = map(_TYPES.__getitem__, columns["types"])
+        return list(map(as_item, zip(columns["paths"], columns["sizes"], columns["mtimes"], types, strict=True)))
+
+
+def decode_paths(blob: bytes) -> list[str]:
+    """The same of the paths alone, in half the time."""
+    with _unpacked(blob) as columns:
+        return list(map(str, columns["paths"]))
+
+
+@contextmanager
+def _unpacked(blob: bytes) -> Iterator[dict[str, Any]]:
+    """The columns of a manifest; what goes wrong with them is a ValueError."""
     if blob[:1] != _FORMAT:
         raise ValueError(f"manifest format {blob[:1]!r} is not {_FORMAT!r}")
     try:
-        columns = json.loads(zlib.decompress(blob[1:]).decode("utf-8", "surrogatepass"))
-        types = map(_TYPES.__getitem__, columns["types"])
-        return list(map(as_item, zip(columns["paths"], columns["sizes"], columns["mtimes"], types, strict=True)))
+        yield parsed(zlib.decompress(blob[1:]))
     except (zlib.error, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"manifest is damaged: {error}") from error
