@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,7 @@ QUICK = {
     "retry_max_delay": 0.1,
     "fault_grace": 0.2,
     "patience": 60.0,
+    "max_concurrency": 1,
 }
 HTTP_TIMEOUT = 0.5
 
@@ -159,8 +162,14 @@ class Lab:
             scan_source.fn(self.name)
         if driver.transfer.status is TransferStatus.SCANNING and driver.transfer.batches:
             driver.update(status=TransferStatus.TRANSFERRING)
-        for number in range(1, driver.transfer.batches + 1):
-            self._batch(driver, number)
+        with ThreadPoolExecutor(driver.options.max_concurrency) as pool:
+            numbers = range(1, driver.transfer.batches + 1)
+            done = [pool.submit(copy_context().run, self._batch, driver, number) for number in numbers]
+            try:
+                for each in done:
+                    each.result()
+            finally:
+                pool.shutdown(cancel_futures=True)  # after an error nothing else is begun
         ledger = finish_transfer.fn(self.name)
         if not ledger.complete:
             missing = {"missing": ledger.dead + ledger.remaining, "reason": driver.transfer.error}

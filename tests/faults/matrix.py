@@ -106,6 +106,14 @@ def _faulty_task(lab: Lab) -> Iterator[None]:
 
 
 @contextmanager
+def _several_tasks(lab: Lab) -> Iterator[None]:
+    lab.write("a", "b", "c")
+    for name in ("a", "b", "c"):
+        lab.fail(FailFile("CONNECT_FAILED"), name, times=2)  # so that they are at work at once
+    yield
+
+
+@contextmanager
 def _paused_task(lab: Lab) -> Iterator[None]:
     lab.write("a")
     lab.fail(PauseTask(message="Storage is moved"), times=1)
@@ -183,6 +191,7 @@ class Endpoint:
 
 
 _TASK = "/v0.10/task/*"
+_AT_ONCE = {"batch_size": 1, "max_concurrency": 3, "fault_grace": 30.0}
 
 ENDPOINTS = (
     Endpoint("the login", "POST", "/v2/oauth2/token", before=True),
@@ -196,6 +205,7 @@ ENDPOINTS = (
     Endpoint("a submission id", "GET", "/v0.10/submission_id"),
     Endpoint("the submission", "POST", "/v0.10/transfer"),
     Endpoint("the list of tasks after a conflict", "GET", "/v0.10/task_list", _conflict),
+    Endpoint("the tasks at work", "GET", "/v0.10/task_list", _several_tasks, _AT_ONCE),
     Endpoint("a task", "GET", f"{_TASK[:-1]}????????-????-????-????-????????????"),
     Endpoint("the events of a task", "GET", f"{_TASK}/event_list", _faulty_task, {"fault_grace": 30.0}),
     Endpoint("why a task is paused", "GET", f"{_TASK}/pause_info", _paused_task, informs=True),

@@ -40,13 +40,13 @@ BUDGETS: Mapping[str, float] = {
     "Globus: submission_id": 1,
     "Globus: submit": 1,
     "Globus: records of an ended task": 0,
-    "Prefect: requests": 2,
-    "Prefect: events": 6,
+    "Prefect: requests": 1,
+    "Prefect: events": 4,
     "SQL: transactions that write": 4,
-    "SQL: statements": 27,
-    "SQL: bytes written": 8000,
+    "SQL: statements": 16,
+    "SQL: bytes written": 7000,
 }
-PACKED_BUDGET = 8.0  # bytes of an item in a manifest
+PACKED_BUDGET = 5.0  # bytes of an item in a manifest
 HELD = 1000  # entries that may be listed ahead: both trees have many more
 MEMORY_BUDGET = 1.25  # the peak of scanning and packing twice as many items, as a multiple of that of half
 

@@ -7,6 +7,7 @@ import posixpath
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -197,14 +198,17 @@ class GlobusService:
             return _view(self._client.get_task(task_id).data)
 
     def tasks(self, task_ids: Sequence[UUID]) -> dict[UUID, TaskView]:
-        """Several tasks as they are now, by their ids; without those that Globus does not show."""
+        """Several tasks as they are now, by their ids; without those that Globus does not show, or not so as to be read."""
         views: dict[UUID, TaskView] = {}
         for start in range(0, len(task_ids), _TASKS_AT_ONCE):
             some = task_ids[start : start + _TASKS_AT_ONCE]
             query = {"filter": f"task_id:{','.join(map(str, some))}"}
             with translated(f"{len(some)} tasks"):
                 answer = self._client.task_list(limit=len(some), query_params=query)
-                views |= {view.task_id: view for view in map(_view, answer["DATA"])}
+                for document in answer["DATA"]:
+                    with suppress(ValueError, TypeError, LookupError, AttributeError):
+                        view = _view(document)
+                        views[view.task_id] = view
         return views
 
     def error_codes(self, task_id: UUID) -> Counter[str]:
