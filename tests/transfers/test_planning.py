@@ -154,6 +154,29 @@ def test_empty_files_take_time_too() -> None:
     assert (estimate.seconds, estimate.alike) == (10, True)
 
 
+def whole(path: str, **facts: object) -> TransferPlan:
+    """A plan with a directory that is transferred as a whole."""
+    places = {"source": PLACE, "destination": PLACE.evolve(path="/y"), "batches": 1, "tasks": 1}
+    amounts = {"total": Amount(items=1, bytes=0), "to_move": Amount(items=1, bytes=0)}
+    item = PlannedItem(path=path, type=ItemType.TREE, size=0)
+    return TransferPlan.model_validate(places | amounts | facts | {"wholes": 1, "first_wholes": (item,)})
+
+
+def test_no_time_is_told_for_what_nobody_has_counted() -> None:
+    """Neither alone nor beside what is counted; the one that is the source has no name of its own."""
+    past = [PastRun(files=10, bytes=100, seconds=60, tasks=1)]
+    foresight = Foresight(TransferOptions(), LIMIT)
+    foresight.add([Item("big", 0, 1, ItemType.TREE)], bytes(1), None)
+    foresight.add([Item("c", 10, 1)], bytes(1), None)
+    assert (foresight.to_move.items, foresight.counted) == (2, Amount(items=1, bytes=10))
+    assert [each.directory for each in foresight.directories[0]] == ["", "big"]
+    text = "\n".join(lines(whole("", estimate=None)))
+    assert "not counted: the source itself\n" in text
+    assert "not known: nobody has counted what there is to move" in text
+    beside = whole("big", to_move=foresight.to_move, estimate=Estimate.of(1, 10, past))
+    assert "about 6 s without what is transferred as a whole, by the median" in "\n".join(lines(beside))
+
+
 def test_a_plan_in_words_stays_on_its_lines() -> None:
     """Whatever the names of files are, in a terminal and in Markdown."""
     evil = "a|b\n# c\x1b[31m \udcff*"

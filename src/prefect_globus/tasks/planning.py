@@ -73,12 +73,12 @@ def planned(driver: Driver, options: TransferOptions, limit: int, *, compare: bo
         problems.add(*_of_code(name, number, foresight, options))
     removal = _extra(driver, options, limit, problems) if options.delete_destination_extra else None
     directories, more = foresight.directories
-    moves = foresight.to_move
+    counted = foresight.counted
     return TransferPlan(
         source=transfer.source,
         destination=transfer.destination,
         total=foresight.total,
-        to_move=moves,
+        to_move=foresight.to_move,
         new=foresight.new if compare else None,
         replacing=foresight.replacing if compare else None,
         undecided=foresight.undecided,
@@ -97,7 +97,7 @@ def planned(driver: Driver, options: TransferOptions, limit: int, *, compare: bo
         removal=removal,
         moved_away=foresight.delivered_files if options.after == "delete_source" else None,
         compared=compare,
-        estimate=Estimate.of(moves.items, moves.bytes, past_runs(driver.store, transfer)),
+        estimate=Estimate.of(counted.items, counted.bytes, past_runs(driver.store, transfer)),
         problems=problems.words,
     )
 

@@ -52,7 +52,7 @@ def in_short(plan: TransferPlan) -> str:
     if plan.moved_away is not None:
         parts.append("delete at the source what was delivered")
     if plan.estimate is not None:
-        parts.append(f"take {about(plan.estimate)}")
+        parts.append(f"take {about(plan.estimate)}{_but_for_wholes(plan)}")
     problems = f". {count(len(plan.problems), 'problem')}: {plan.problems[0]}" if plan.problems else ""
     return f"{', '.join(parts)}; from {plan.source} to {plan.destination}{problems}"
 
@@ -87,7 +87,7 @@ def facts(plan: TransferPlan) -> Iterator[tuple[str, str]]:
     if plan.moved_away is not None:
         yield "to delete", f"at the source, at most {amount(plan.moved_away)}: files that are proven to be delivered"
     if plan.to_move.items:
-        yield "time", _of_time(plan.estimate)
+        yield "time", _of_time(plan)
     if not plan.compared:
         yield "destination", "was not looked at"
 
@@ -95,7 +95,7 @@ def facts(plan: TransferPlan) -> Iterator[tuple[str, str]]:
 def _of_wholes(plan: TransferPlan) -> Iterator[tuple[str, str]]:
     if not plan.wholes:
         return
-    names = [_shown(each.path) for each in plan.first_wholes[:_FEW_NAMES]]
+    names = [printable(each.path or "the source itself") for each in plan.first_wholes[:_FEW_NAMES]]
     named = f": {', '.join(names)}{', ...' if plan.wholes > len(names) else ''}" if names else ""
     what = "1 directory has" if plan.wholes == 1 else f"{plan.wholes:,} directories have"
     yield "as a whole", f"{what} more entries than Globus lists; what is in there is not counted{named}"
@@ -116,13 +116,19 @@ def _of_removal(removal: RemovalReport) -> str:
     return f"{words}; others stay ({kept})" if kept else words
 
 
-def _of_time(estimate: Estimate | None) -> str:
-    if estimate is None:
+def _but_for_wholes(plan: TransferPlan) -> str:
+    return " without what is transferred as a whole" if plan.wholes else ""
+
+
+def _of_time(plan: TransferPlan) -> str:
+    if (estimate := plan.estimate) is None:
+        if plan.wholes == plan.to_move.items:
+            return "not known: nobody has counted what there is to move"
         return "not known: there is no past run between these collections"
     rate = f"{size(estimate.bytes_per_second)}/s and {_few(estimate.files_per_second)} files/s"
     runs = f"{count(estimate.runs, 'past run')} between these collections ({count(estimate.tasks, 'Globus task')})"
     rough = "" if estimate.alike else "; a rough guess, as their files were of quite another size"
-    return f"{about(estimate)}, by the median of {runs}: {rate}, whichever is slower{rough}"
+    return f"{about(estimate)}{_but_for_wholes(plan)}, by the median of {runs}: {rate}, whichever is slower{rough}"
 
 
 def _few(rate: float) -> str:

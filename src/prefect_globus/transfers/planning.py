@@ -96,7 +96,8 @@ class TransferPlan(Record):
         removal: what would be deleted at the destination because it is extra; None if nothing is to be.
         moved_away: what would be deleted at the source when it has arrived, at most; None if nothing is to be.
         compared: whether the destination was looked at.
-        estimate: how long it may take, by past runs; None when there is nothing to move, or no past run.
+        estimate: how long it may take, by past runs, without what is transferred as a whole; None when there is nothing
+            else to move, or no past run.
         problems: what would go wrong, a sentence each.
         made_at: when it was looked at.
     """
@@ -158,7 +159,7 @@ class Foresight:
     """
 
     def __init__(self, options: TransferOptions, limit: int) -> None:
-        self.total = self.to_move = self.new = self.replacing = self.undecided = Amount()
+        self.total = self.to_move = self.counted = self.new = self.replacing = self.undecided = Amount()
         self.delivered_files = Amount()
         self.left_alone: dict[str, Amount] = defaultdict(Amount)
         self.not_moved: dict[str, int] = defaultdict(int)
@@ -228,6 +229,8 @@ class Foresight:
 
     def _moves(self, item: Item, amount: Amount, found: Item | None, *, undecided: bool) -> None:
         self.to_move += amount
+        if item.type is not ItemType.TREE:
+            self.counted += amount
         if undecided:
             self.undecided += amount
         if found is None:
@@ -241,6 +244,9 @@ class Foresight:
             ranked = _Ranked(item.size, -self.total.items, item)
             push = heapq.heappush if len(self._largest) < self._limit else heapq.heappushpop
             push(self._largest, ranked)
+
+
+_DIRECTORIES = (ItemType.DIRECTORY, ItemType.TREE)
 
 
 class _Tops:
@@ -260,7 +266,7 @@ class _Tops:
         """Count one item."""
         top, slash, _ = item.path.partition("/")
         amount = Amount(items=1, bytes=item.size)
-        if not slash and item.type is not ItemType.DIRECTORY:
+        if not slash and item.type not in _DIRECTORIES:
             self._loose += amount
             return
         if top != self._top:
