@@ -84,7 +84,12 @@ def test_the_source_itself_may_be_such_a_directory(world: World) -> None:
     world.write({path.removeprefix("m/big/"): content for path, content in BIG.items()})
     extra_files(world.destination, 1)
     blocks = {"credentials": world.credentials, "checkpoints": world.store}
-    assert preflight_transfer(world.location("source"), world.location("destination"), **blocks).ok
+    places = world.location("source"), world.location("destination")
+    assert preflight_transfer(*places, **blocks).ok
+    (refused,) = preflight_transfer(*places, options={"min_size": 1}, **blocks).problems
+    assert refused.check == "source"
+    assert "leave out of it: min_size." in refused.words
+    assert refused.words.endswith("Begin a new transfer without these options.")
     result = world.run(delete_destination_extra=True)
     assert (result.status, result.items_total, result.whole.files) == (TransferStatus.COMPLETED, 1, len(BIG))
     assert set(tree(world.destination)) == {*tree(world.source), "extra 0"}

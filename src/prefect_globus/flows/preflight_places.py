@@ -15,10 +15,12 @@ from prefect_globus.transfers.errors import (
     GlobusConsentError,
     GlobusError,
     GlobusRefusedPathError,
+    NotAsAWholeError,
 )
 from prefect_globus.transfers.location import Location
 from prefect_globus.transfers.options import TransferOptions
 from prefect_globus.transfers.preflight import Finding, Level
+from prefect_globus.transfers.wholes import check_options
 
 _HOME = "/~/"
 _LOOKED_AT = 1000  # entries of the source's top directory
@@ -88,12 +90,20 @@ class Places:
         try:
             entries = self.globus.list_directory(self.source, _LOOKED_AT)
         except DirectoryTooLargeError:
-            words = f"{self.source} has more entries than Globus lists, and is transferred as a whole"
-            yield Finding(check="source", level=Level.OK, words=words)
+            yield self._as_a_whole()
             return
         words = f"{self.source} can be listed; whether all that is in it can be read shows in the transfer"
         yield Finding(check="source", level=Level.OK, words=words)
         yield from self._links(entries)
+
+    def _as_a_whole(self) -> Finding:
+        filtered = self.options.filter_callback is not None
+        try:
+            check_options(self.source, "", self.options, filtered=filtered)
+        except NotAsAWholeError as error:
+            return Finding.of("source", error)
+        words = f"{self.source} has more entries than Globus lists, and is transferred as a whole"
+        return Finding(check="source", level=Level.OK, words=words)
 
     def _links(self, entries: list[Entry]) -> Iterator[Finding]:
         links = sum(entry.link_target is not None for entry in entries)

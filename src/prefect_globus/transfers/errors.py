@@ -59,8 +59,7 @@ class InvalidTransferIdError(InvalidInputError):
 
 class NotAsAWholeError(InvalidInputError):
     """{directory} has more entries than Globus lists, so that it can only be transferred as a whole, and Globus cannot
-    be told what these options leave out of it: {options}. Nothing of it was moved. Leave it out (exclude: {path}) in a
-    new transfer, and give it one of its own without these options.
+    be told what these options leave out of it: {options}. Nothing of it was moved. {mend}.
     """
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import re
 
 from prefect_globus.transfers.errors import DirectoryGrownError, NotAsAWholeError
+from prefect_globus.transfers.location import Location
 from prefect_globus.transfers.model import Transfer
 from prefect_globus.transfers.options import TransferOptions
 
 _SAYABLE = ("exclude", "skip_source_errors")
+_LEAVE_IT_OUT = "Leave it out (exclude: {path}) in a new transfer, and give it one of its own without these options"
+_WITHOUT = "Begin a new transfer without these options"
 _WILDCARD = re.compile(r"[*?\[]")
 
 
@@ -34,14 +37,23 @@ def check_whole(transfer: Transfer, path: str, *, filtered: bool) -> None:
     """
     if transfer.cursor is not None and transfer.cursor.startswith(_prefix(path)):
         raise DirectoryGrownError(transfer_id=transfer.id, path=path)
-    in_the_way = [name for name in transfer.options.hiding if name not in _SAYABLE]
-    if any("/" in pattern and _may_match_in(path, pattern) for pattern in transfer.options.exclude):
+    check_options(transfer.source, path, transfer.options, filtered=filtered)
+
+
+def check_options(source: Location, path: str, options: TransferOptions, *, filtered: bool) -> None:
+    """Refuse options by which the directory ``path`` of ``source`` cannot be transferred as a whole.
+
+    Raises:
+        NotAsAWholeError: one leaves out a part of it that Globus cannot be told of.
+    """
+    in_the_way = [name for name in options.hiding if name not in _SAYABLE]
+    if any("/" in pattern and _may_match_in(path, pattern) for pattern in options.exclude):
         in_the_way.append("exclude with a pattern that has a /")
     if filtered and "filter_callback" not in in_the_way:
         in_the_way.append("filter_callback")
     if in_the_way:
-        place = transfer.source.child(path)
-        raise NotAsAWholeError(directory=place, options=", ".join(in_the_way), path=path or "the whole source")
+        mend = _LEAVE_IT_OUT.format(path=path) if path else _WITHOUT
+        raise NotAsAWholeError(directory=source.child(path), options=", ".join(in_the_way), mend=mend)
 
 
 def _may_match_in(path: str, pattern: str) -> bool:
