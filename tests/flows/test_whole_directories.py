@@ -20,6 +20,7 @@ from prefect_globus.transfers.errors import (
     TransferFailedError,
 )
 from prefect_globus.transfers.items import TOO_LARGE_TO_LIST, ItemType, Outcome
+from prefect_globus.transfers.quantities import size as in_units
 from prefect_globus.transfers.telling.report import TransferReport
 from prefect_globus.transfers.telling.story import headline
 from support.background import batches_of, wait_for
@@ -77,6 +78,10 @@ def test_it_is_one_item_and_its_files_are_counted(world: World) -> None:
     ]
     report = TransferReport.of(world.store.load_transfer("test"), batches_of(world))
     assert f"and {len(BIG)} files, {size_of(BIG)} B, in 1 directory that is transferred as a whole" in headline(report)
+    (slow,) = [each for each in report.slowest if each.number == the_whole(world).number]
+    assert slow.bytes_transferred == size_of(BIG)
+    assert report.seconds is not None
+    assert f"({in_units((6 + size_of(BIG)) / report.seconds)}/s)" in headline(report)
 
 
 def test_the_source_itself_may_be_such_a_directory(world: World) -> None:

@@ -84,7 +84,7 @@ class SlowBatch(Record):
         number: the batch's.
         seconds: from the first intent to the last end.
         items: how many it has.
-        bytes_transferred: the sizes of those transferred.
+        bytes_transferred: the sizes of those transferred, and what was moved of a directory as a whole.
         attempts: how many Globus tasks were tried.
         task_id: the last of them.
     """
@@ -354,7 +354,7 @@ class _Seen:
             number=batch.number,
             seconds=seconds,
             items=batch.items,
-            bytes_transferred=batch.bytes_transferred,
+            bytes_transferred=batch.bytes_transferred + batch.whole.size,
             attempts=len(batch.attempts),
             task_id=last.task_id,
         )

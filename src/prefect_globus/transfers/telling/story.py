@@ -93,8 +93,8 @@ def headline(report: TransferReport) -> str:
         words += f" and {report.whole}"
     if report.seconds is not None:
         words += f" in {duration(report.seconds)}"
-        if report.seconds > 0 and ledger.bytes_transferred:
-            words += f" ({size(ledger.bytes_transferred / report.seconds)}/s)"
+        if report.seconds > 0 and (moved := ledger.bytes_transferred + report.whole.size):
+            words += f" ({size(moved / report.seconds)}/s)"
     if report.drives and report.drives[-1].number > 1:
         words += f", resumed {_times(report.drives[-1].number - 1)}"
     return words
