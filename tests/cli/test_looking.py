@@ -227,3 +227,14 @@ def test_a_local_transfer_is_told_by_its_folders(here: Path) -> None:
     local._folders.clear()
     said = call("transfer", "c", "b", "--id", "local")
     assert f"already exists with source {here}/a/, not {here}/c/. " in said.err
+
+
+def test_no_scan_is_said_to_go_on_that_nobody_does(store: SqlCheckpointStore) -> None:
+    """Of a transfer that has failed while it was scanned."""
+    cut_off = transfer_status("nightly", checkpoints=store).evolve(scan_complete=False)
+    words = {
+        status: text.block(cut_off.evolve(status=status), None, has_links=False, width=None)
+        for status in (TransferStatus.FAILED, TransferStatus.SCANNING)
+    }
+    assert "transferred so far; the scan has not come to its end" in words[TransferStatus.FAILED]
+    assert "transferred so far; the scan goes on" in words[TransferStatus.SCANNING]

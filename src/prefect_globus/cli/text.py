@@ -21,6 +21,7 @@ from prefect_globus.transfers.telling.story import duration
 _HEADINGS = ("ID", "STATUS", "ITEMS", "BYTES", "CHANGED")
 _GAP = "  "
 _LEAST_ID = 12
+_AT_WORK = (TransferStatus.CREATED, TransferStatus.SCANNING, TransferStatus.TRANSFERRING)
 
 
 def delivered(result: TransferResult) -> str:
@@ -106,7 +107,8 @@ def summary(result: TransferResult, *, was_done: bool) -> str:
 
 def block(result: TransferResult, lease: Lease | None, *, has_links: bool, width: int | None) -> str:
     """Where one transfer stands, a line for each fact, with links to what runs at Globus if it ``has_links``."""
-    scanned = "" if result.scan_complete else " so far; the scan goes on"
+    scans = "goes on" if result.status in _AT_WORK else "has not come to its end"
+    scanned = "" if result.scan_complete else f" so far; the scan {scans}"
     facts = {
         "Transfer": result.id,
         "Status": of_status(result.status),
@@ -132,8 +134,7 @@ def block(result: TransferResult, lease: Lease | None, *, has_links: bool, width
 
 def _nobody(result: TransferResult) -> str | None:
     """What to do about a transfer that should be driven and is not; None for one that has nothing to do."""
-    at_work = (TransferStatus.CREATED, TransferStatus.SCANNING, TransferStatus.TRANSFERRING)
-    return f"nobody; resume it with: prefect-globus resume {result.id}" if result.status in at_work else None
+    return f"nobody; resume it with: prefect-globus resume {result.id}" if result.status in _AT_WORK else None
 
 
 def table(results: Iterable[TransferResult], width: int | None) -> Iterator[str]:
