@@ -6,7 +6,7 @@ in which a part that is run again takes the place of what it was.
 
     python benchmarks/scale.py                                # about half an hour on two cores, 2 GiB of disk
     python benchmarks/scale.py --huge                         # ten million files, too
-    python benchmarks/scale.py --files 10000 --rounds 1       # to see whether it works
+    python benchmarks/scale.py --files 10000 --rounds 1       # whether it works; the targets are for a million
     python benchmarks/scale.py --only resume --only overhead
     python benchmarks/scale.py --markdown build/scale/record.json
 """
