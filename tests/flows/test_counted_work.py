@@ -171,8 +171,8 @@ def packed(directories: int) -> tuple[int, float]:
     """Bytes that scanning and packing directories of 100 files takes at its peak, and that a packed item has."""
     top = [Entry(f"d{number:04}", ItemType.DIRECTORY, 0, 0, None) for number in range(directories)]
 
-    def listing(path: str) -> list[Entry]:
-        return [Entry(f"f{n:04}", ItemType.FILE, 1024, n * n, None) for n in range(100)] if path else top
+    def listing(path: str, most: int | None = None) -> list[Entry]:
+        return [Entry(f"f{n:04}", ItemType.FILE, 1024, n * n, None) for n in range(100)][:most] if path else top
 
     options, size = TransferOptions(batch_size=500), 0
     with ThreadPoolExecutor(4) as pool, patch.object(lookahead, "MOST_HELD", HELD):

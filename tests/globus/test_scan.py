@@ -168,7 +168,7 @@ class Site:
             with self._lock:
                 self.at_work -= 1
 
-    def flaky(self, path: str) -> list[Entry] | ItemType:
+    def flaky(self, path: str, _most: int) -> list[Entry] | ItemType:
         """The same, but it fails now and then."""
         with self._lock:
             fails = self._random.random() < 0.1
@@ -215,6 +215,7 @@ class Gated:
         self.names = [f"d{number:03}" for number in range(directories)]
         self.files = [Entry(f"f{number:06}", ItemType.FILE, 1, 1, None) for number in range(files)]
         self.asked: list[str] = []
+        self.answered: dict[str, int] = {}
         self.open = threading.Event()
         self.is_waited_for = threading.Semaphore(0)
 
@@ -224,12 +225,19 @@ class Gated:
         self.asked.append(path)
         return self.files
 
-    def gated(self, path: str) -> list[Entry]:
+    def gated(self, path: str, most: int) -> list[Entry]:
         if path < "d010":  # by then it is known how large directories are
-            return self.listing(path)
+            return self.listing(path)[:most]
         self.is_waited_for.release()
         assert self.open.wait(60)
-        return self.listing(path)
+        return self.listing(path)[:most]
+
+    def suddenly_large(self, path: str, most: int | None = None) -> list[Entry]:
+        """One file in each of the first directories, and as many as there are in those behind them."""
+        found = self.listing(path)
+        found = found[: 1 if "" < path < "d020" else most]
+        self.answered[path] = len(found)
+        return found
 
 
 def test_no_more_listings_at_once_than_agreed() -> None:
@@ -258,6 +266,22 @@ def test_what_is_listed_ahead_is_bounded(files: int) -> None:
             assert len(tree.asked) - int(name[1:]) - 1 <= max(1, 2 * MOST_HELD // files)
         items.close()
     assert len(tree.asked) < len(tree.names)
+
+
+def test_large_directories_behind_small_ones_are_listed_ahead_in_no_more_memory() -> None:
+    """How large an answer is shows when it is in memory: so what is on its way at once is asked for up to a limit."""
+    tree = Gated(60, MOST_HELD)
+    with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
+        items = Walk(tree.suddenly_large, TAKES_ALL, ahead=Ahead(pool, tree.suddenly_large)).items()
+        assert len(list(islice(items, 10))) == 10
+        give_up = time.monotonic() + 60
+        while "d020" not in tree.answered:
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+        assert sum(tree.answered.values()) <= MOST_HELD
+        assert [item.path for item in islice(items, 11)][-1] == "d020/f000000"
+        assert sum(1 for _ in items) == 40 * MOST_HELD - 1  # those that were too large are complete all the same
+    assert len(tree.asked) <= len(tree.names) + MOST_AT_ONCE + 5, "and the next ones are not asked for in vain"
 
 
 def test_a_walk_that_is_left_asks_for_nothing_more() -> None:

@@ -34,26 +34,28 @@ _F = TypeVar("_F", bound=Found)
 class LookAhead(Generic[_F]):
     """Looks into directories in the order in which a walk will, as far ahead as there is room.
 
-    Room is bounded by `MOST_AT_ONCE`, and by `MOST_HELD`: what was found and not yet taken, and what is on its way by
-    the measure of what was found last. What fails is not tried again here: the walk asks for itself when it comes
-    there, so it meets errors in order, and until it was answered nothing else is asked for.
+    Room is bounded by `MOST_AT_ONCE`, and by `MOST_HELD`: what was found and not yet taken, and what is on its way, of
+    which no more is asked for than twice what was found last. What has more than that, and what fails, is not tried
+    again here: the walk asks for itself when it comes there, so it meets errors in order, and until it was answered
+    nothing else is asked for. Large directories are left to the walk, too: they take long to read and not to ask for,
+    and each thread that has read one would keep its memory.
     """
 
-    def __init__(self, pool: Executor | None, look: Callable[[str], _F]) -> None:
+    def __init__(self, pool: Executor | None, look: Callable[[str, int], _F | None]) -> None:
         """A look-ahead that knows of no directory yet.
 
         Args:
             pool: whose threads look; None to look at nothing.
-            look: looks into the directory with this path, once.
+            look: looks into the directory with this path, once; None where it has as many entries as asked for.
         """
         self._pool = pool
         self._look = look
         self._lock = threading.RLock()
         self._known: list[str] = []  # not yet asked for: a heap of keys that sort as the walk goes
-        self._asked: dict[str, Future[_F]] = {}
+        self._asked: dict[str, Future[_F | None]] = {}
         self._in_flight = 0
-        self._held = 0
-        self._usual = MOST_HELD  # so that it begins slowly
+        self._held = 0  # in memory, or kept free for what is on its way
+        self._usual = _widest()  # so that it begins slowly
         self._rests = pool is None
 
     def take(self, path: str) -> _F | None:
@@ -68,8 +70,9 @@ class LookAhead(Generic[_F]):
         if asked is None or asked.exception() is not None:
             return None
         found = asked.result()
-        with self._lock:
-            self._held -= found.width
+        if found is not None:
+            with self._lock:
+                self._held -= found.width
         self._fill()
         return found
 
@@ -88,28 +91,38 @@ class LookAhead(Generic[_F]):
     def _fill(self) -> None:
         with self._lock:
             while self._known and self._has_room and self._pool is not None:
-                path = heappop(self._known).replace("\0", "/")
+                path, most = heappop(self._known).replace("\0", "/"), self._most
                 self._in_flight += 1
-                self._asked[path] = self._pool.submit(copy_context().run, self._found, path)
+                self._held += most
+                self._asked[path] = self._pool.submit(copy_context().run, self._found, path, most)
+
+    @property
+    def _most(self) -> int:
+        """How many entries to ask for, as an answer is in memory before it is known how large it is."""
+        return min(_widest(), max(_widest() // 2, 2 * self._usual))
 
     @property
     def _has_room(self) -> bool:
-        expected = self._held + (self._in_flight + 1) * self._usual
-        return not self._rests and self._in_flight < MOST_AT_ONCE and expected <= MOST_HELD
+        rests = self._rests or self._usual > _widest()
+        return not rests and self._in_flight < MOST_AT_ONCE and self._held + self._most <= MOST_HELD
 
-    def _found(self, path: str) -> _F:
+    def _found(self, path: str, most: int) -> _F | None:
         try:
-            found = self._look(path)
+            found = self._look(path, most)
         except BaseException:
             self._rests = True
             raise
         else:
-            with self._lock:
-                self._held += found.width
-            self._note(found)
+            if found is None:
+                self._rests = True
+            else:
+                with self._lock:
+                    self._held += found.width
+                self._note(found)
             return found
         finally:
             with self._lock:
+                self._held -= most
                 self._in_flight -= 1
             self._fill()
 
@@ -124,3 +137,8 @@ class LookAhead(Generic[_F]):
             for asked in self._asked.values():
                 asked.cancel()
             self._asked.clear()
+
+
+def _widest() -> int:
+    """From how many entries on a directory is large."""
+    return MOST_HELD // MOST_AT_ONCE

@@ -23,6 +23,9 @@ Listing = Callable[[str], Sequence[Entry] | ItemType]
 Where it cannot be listed, and that is no error: as what sort of item the directory counts instead.
 """
 
+Glance = Callable[[str, int], Sequence[Entry] | ItemType]
+"""The same, but of the entries not more than this many."""
+
 
 @dataclass(frozen=True)
 class Ahead:
@@ -30,11 +33,11 @@ class Ahead:
 
     Args:
         pool: whose threads list them.
-        listing: asks once; where it raises, the walk asks for itself when it comes there.
+        listing: asks once; where it raises, or finds as much as it may, the walk asks for itself when it comes there.
     """
 
     pool: Executor
-    listing: Listing
+    listing: Glance
 
 
 @dataclass(frozen=True)
@@ -138,8 +141,15 @@ class Walk:
                     # else it was not empty when the cursor came through
 
     def _looking_ahead(self) -> LookAhead[_Folder]:
-        pool, listing = (self.ahead.pool, self.ahead.listing) if self.ahead is not None else (None, self.listing)
-        return LookAhead(pool, lambda path: self._opened(path, listing(path)))
+        return LookAhead(None if self.ahead is None else self.ahead.pool, self._glanced)
+
+    def _glanced(self, path: str, most: int) -> _Folder | None:
+        if self.ahead is None:
+            return None
+        listed = self.ahead.listing(path, most)
+        if not isinstance(listed, ItemType) and len(listed) >= most:  # there may be more
+            return None
+        return self._opened(path, listed)
 
     def _folder(self, path: str, ahead: LookAhead[_Folder]) -> _Folder:
         if not is_nameable(path):

@@ -44,7 +44,10 @@ def source_items(driver: Driver, transfer: Transfer, selection: Selection, after
             return
         follow = transfer.options.symlinks == "follow"
         listing = partial(_listing, transfer, partial(_listed, driver, transfer.source))
-        at_once = partial(_listing, transfer, partial(_listed_at_once, driver, transfer.source))
+
+        def at_once(path: str, most: int) -> Sequence[Entry] | ItemType:
+            return _listing(transfer, partial(_listed_at_once, driver, transfer.source, most=most), path)
+
         ahead = Ahead(driver.listers, at_once)
         yield from Walk(listing, selection, transfer.source.path, follow, after, ahead).items()
     elif after is None:
@@ -84,10 +87,10 @@ def _listed(driver: Driver, location: Location, path: str) -> Sequence[Entry]:
     return driver.patiently(driver.globus.list_directory, location.child(path))
 
 
-def _listed_at_once(driver: Driver, location: Location, path: str) -> Sequence[Entry]:
-    """The same without patience, for what is listed ahead."""
+def _listed_at_once(driver: Driver, location: Location, path: str, most: int) -> Sequence[Entry]:
+    """The same without patience, and at most so many entries, for what is listed ahead."""
     driver.stop.check_new()
-    return driver.globus.list_directory(location.child(path))
+    return driver.globus.list_directory(location.child(path), most)
 
 
 def items_there(driver: Driver, location: Location, selection: Selection) -> Iterator[Item]:
@@ -96,7 +99,10 @@ def items_there(driver: Driver, location: Location, selection: Selection) -> Ite
     A directory in it that has too many entries to be listed is a TREE.
     """
     listing = partial(_listing_of_what_is_there, partial(_listed, driver, location))
-    at_once = partial(_listing_of_what_is_there, partial(_listed_at_once, driver, location))
+
+    def at_once(path: str, most: int) -> Sequence[Entry] | ItemType:
+        return _listing_of_what_is_there(partial(_listed_at_once, driver, location, most=most), path)
+
     walk = Walk(listing, selection, location.path, ahead=Ahead(driver.listers, at_once))
     return (each for each in walk.items() if each.type is not ItemType.UNLISTABLE)
 
