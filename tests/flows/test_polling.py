@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from prefect_globus import TransferOptions, TransferStatus, resumable_transfer
+from prefect_globus.emulator import Answer, RequestFault
 from prefect_globus.tasks import polling
 from prefect_globus.tasks.polling import Polling
 from prefect_globus.tasks.stopping import Stop, StopReason
@@ -47,6 +48,25 @@ def test_many_tasks_in_flight_cost_one_request_an_interval(world: World, caplog:
     looks = [url for url in asked if url.startswith(("/v0.10/task_list?limit=", "/v0.10/task/"))]
     assert len(looks) <= elapsed / polling._LEAST_SECONDS + 1
     assert max(url.count("%2C") for url in looks) >= 3
+
+
+@pytest.mark.parametrize("emulator_options", [{"file_delay": 0.5}])
+def test_a_row_that_cannot_be_read_is_asked_for_by_itself(world: World) -> None:
+    """So that it holds up nobody else."""
+    world.write({f"{n:03}": "1" for n in range(6)})
+    odd = Answer(200, fields={"DATA": [{"task_id": "half a row"}]})
+    with world.emulator.fault(RequestFault(odd, path="/v0.10/task_list")) as fault_id:
+        result = resumable_transfer(
+            world.location("source"),
+            world.location("destination"),
+            TransferOptions.model_validate(QUICK | {"batch_size": 1, "patience": 3.0}),
+            transfer_id="test",
+            credentials=world.credentials,
+            checkpoints=world.store,
+        )
+        assert next(found.fired for found in world.emulator.faults() if found.id == fault_id)
+    assert result.status is TransferStatus.COMPLETED
+    assert tree(world.source) == tree(world.destination)
 
 
 def test_what_is_seen_was_asked_for_after_somebody_wanted_it() -> None:

@@ -198,7 +198,7 @@ class GlobusService:
             return _view(self._client.get_task(task_id).data)
 
     def tasks(self, task_ids: Sequence[UUID]) -> dict[UUID, TaskView]:
-        """Several tasks as they are now, by their ids; without those that Globus does not show, or not so as to be read."""
+        """Several tasks as they are now, by their ids; without those that Globus does not show, or not readably."""
         views: dict[UUID, TaskView] = {}
         for start in range(0, len(task_ids), _TASKS_AT_ONCE):
             some = task_ids[start : start + _TASKS_AT_ONCE]
