@@ -49,6 +49,8 @@ PARTS: dict[str, Callable[[Arena, Given, Part], None]] = {
 def main() -> None:
     given = _arguments().parse_args()
     if given.markdown is not None:
+        if not given.markdown.exists():
+            sys.exit(f"There is no record {given.markdown}: make one first, by `python benchmarks/scale.py`.")
         print(markdown([HEADINGS, *(figure.cells for figure in Record.at(given.markdown).figures)]))
         return
     record = Record.at(given.record)

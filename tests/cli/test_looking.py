@@ -17,7 +17,7 @@ from prefect_globus.cli import local, text
 from prefect_globus.cli.local import Places
 from prefect_globus.flows.reading import transfer_status
 from prefect_globus.transfers.batches import Batch, Settlement
-from prefect_globus.transfers.items import Item, Outcome
+from prefect_globus.transfers.items import Item, ItemType, Outcome
 from prefect_globus.transfers.location import Location
 from prefect_globus.transfers.model import Holder, PausedBy, Transfer
 from prefect_globus.transfers.states import AttemptStatus, TransferStatus
@@ -85,6 +85,19 @@ def test_an_item_is_a_line_whatever_its_name() -> None:
     assert good == "TRANSFERRED     2.0 KiB  a/good.dat"
     assert denied == "DEAD                1 B  a/secret.dat  PERMISSION_DENIED"
     assert changed == r"TRANSFERRED         3 B  b/odd\nname \udcff.dat  SOURCE_CHANGED"
+
+
+def test_the_history_says_what_a_directory_is_that_is_transferred_as_a_whole(here: Path) -> None:
+    """The note of it is no state: it stays when the batch is done."""
+    assert here.exists()
+    made, item = SqlCheckpointStore(), Item("wide", 0, 0, ItemType.TREE)
+    source, destination = Location.parse(f"{COLLECTION}:/a"), Location.parse(f"{COLLECTION}:/b")
+    made.create_transfer(Transfer(id="nightly", source=source, destination=destination))
+    lease = made.acquire_lease("nightly", Holder(description="a test"), 60)
+    scanned = {"status": TransferStatus.SCANNING, "batches": 1, "cursor": "wide", "scan_complete": True}
+    batch = Batch.cut("nightly", 1, [item])
+    made.append_batch(lease, made.load_transfer("nightly").evolve(**scanned), batch, [item])
+    assert "to be transferred as a whole, TOO_LARGE_TO_LIST: wide" in call("history", "nightly").out
 
 
 @pytest.mark.usefixtures("store")

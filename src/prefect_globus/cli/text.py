@@ -9,6 +9,7 @@ from prefect_globus.cli.colors import of_status
 from prefect_globus.cli.local import in_words
 from prefect_globus.cli.terminal import elided, wrapped
 from prefect_globus.transfers.batches import Attempt
+from prefect_globus.transfers.items import TOO_LARGE_TO_LIST, Outcome
 from prefect_globus.transfers.markdown import printable
 from prefect_globus.transfers.model import Lease, PausedBy
 from prefect_globus.transfers.quantities import count, size, span
@@ -63,7 +64,9 @@ def _history(batch: BatchHistory, status: TransferStatus) -> Iterator[str]:
         yield f"  {_moment(attempt.intended_at)}  {', '.join(_of_attempt(attempt))}"
     for fault in batch.faults:
         by = f", by attempt {fault.attempt}" if fault.attempt else ""
-        yield f"  {_moment(fault.at)}  {fault.outcome.name} {fault.code}{by}: {printable(fault.path)}"
+        is_whole = fault.code == TOO_LARGE_TO_LIST and fault.outcome is Outcome.REMAINING  # which says what it is
+        stands = "to be transferred as a whole," if is_whole else fault.outcome.name
+        yield f"  {_moment(fault.at)}  {stands} {fault.code}{by}: {printable(fault.path)}"
 
 
 def _of_attempt(attempt: Attempt) -> Iterator[str]:
