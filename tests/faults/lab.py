@@ -162,14 +162,21 @@ class Lab:
             scan_source.fn(self.name)
         if driver.transfer.status is TransferStatus.SCANNING and driver.transfer.batches:
             driver.update(status=TransferStatus.TRANSFERRING)
+        failed = threading.Event()  # after an error nothing else is begun
+
+        def drive(number: int) -> None:
+            if not failed.is_set():
+                try:
+                    self._batch(driver, number)
+                except BaseException:
+                    failed.set()
+                    raise
+
         with ThreadPoolExecutor(driver.options.max_concurrency) as pool:
             numbers = range(1, driver.transfer.batches + 1)
-            done = [pool.submit(copy_context().run, self._batch, driver, number) for number in numbers]
-            try:
-                for each in done:
-                    each.result()
-            finally:
-                pool.shutdown(cancel_futures=True)  # after an error nothing else is begun
+            done = [pool.submit(copy_context().run, drive, number) for number in numbers]
+        for each in done:
+            each.result()
         ledger = finish_transfer.fn(self.name)
         if not ledger.complete:
             missing = {"missing": ledger.dead + ledger.remaining, "reason": driver.transfer.error}

@@ -195,7 +195,7 @@ def test_a_resumed_transfer_shows_finished_batches_as_cached(world: World) -> No
     driver.kill()
     driver.communicate()
     left = _ledger(world)
-    done, begun = left.batches_done, min(2, left.batches - left.batches_done)
+    done, begun = left.batches_done, min(1, left.batches - left.batches_done)  # their threads may overtake each other
     world.run(batch_size=10, max_concurrency=2)
     states = _states_of_batches()
     assert states.count("Cached") == done
