@@ -54,7 +54,7 @@ _MANIFEST = select(BATCHES.c.manifest, BATCHES.c["items"]).where(
 )
 _T = TypeVar("_T")
 
-_PAGE = 200  # batches read at once, with at most 4 MB of outcomes
+_PAGE = 50  # batches read at once, with at most 1 MB of outcomes
 # The form shows it with what does not match: so it begins with what would. Whoever edits a block sees asterisks.
 _URL_IN_FORM = (
     r"(?#such as sqlite:////path/to/file.db or postgresql://user:password@host/database)"
