@@ -61,7 +61,7 @@ def polling(arena: Arena, given: Given, part: Part) -> None:
                     if process.poll() is not None or time.monotonic() > give_up:
                         raise RuntimeError(f"not {IN_FLIGHT} tasks in flight: {dict(field.emulator.requests())}")
                     time.sleep(1)
-                time.sleep(4 * INTERVAL_SECONDS)  # a young task is looked at more often, in its first quarter of a minute
+                time.sleep(4 * INTERVAL_SECONDS)  # until the youngest task, too, is looked at as rarely as the others
                 before, began = field.emulator.requests(), time.monotonic()
                 time.sleep(INTERVALS * INTERVAL_SECONDS)
                 made, seconds = field.emulator.requests() - before, time.monotonic() - began
