@@ -82,6 +82,11 @@ def milestones_of(transfer_id: str) -> list[dict[str, Any]]:
     return [event for event in events_of(transfer_id) if event["event"] == f"{EVENT}.progress"]
 
 
+def at_work(world: World) -> list[str]:
+    """The ids of the Globus tasks that are ACTIVE."""
+    return [task["task_id"] for task in world.tasks() if task["status"] == "ACTIVE"]
+
+
 def test_an_automation_starts_the_next_step_when_a_transfer_has_failed_or_completed(
     world: World, transfer_id: str, next_step: UUID
 ) -> None:
@@ -118,17 +123,18 @@ def test_a_pause_and_a_cancel_are_told_too(world: World, transfer_id: str) -> No
     wait_for(lambda: names_of(transfer_id) == ["started", "paused", "started", "canceled"], "the events")
 
 
-@pytest.mark.parametrize("emulator_options", [{"file_delay": 0.1}], ids=["slow"])
+@pytest.mark.parametrize("emulator_options", [{"file_delay": 0.3}], ids=["slow"])
 def test_what_happens_on_the_way_is_told(world: World, transfer_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """How much is done, that it stands still, once, that it waits for somebody, and that it goes on."""
     monkeypatch.setattr(storytelling, "_TICK_SECONDS", 0.1)
     world.write({f"{n:02}": "x" for n in range(60)})
     with running(world, transfer_id, batch_size=10, max_concurrency=3) as run:
-        wait_for(lambda: milestones_of(transfer_id), "a milestone")
-        active = [task["task_id"] for task in world.tasks() if task["status"] == "ACTIVE"]
-        world.emulator.inactivate_task(active[0])
+        wait_for(lambda: at_work(world), "a task at work")
+        inactive = at_work(world)[0]
+        world.emulator.inactivate_task(inactive)
         wait_for(lambda: "paused" in names_of(transfer_id), "the pause")
-        world.emulator.reactivate_task(active[0])
+        wait_for(lambda: milestones_of(transfer_id), "a milestone of the others")
+        world.emulator.reactivate_task(inactive)
         run.result()
     wait_for(lambda: names_of(transfer_id)[-1] == "completed", "the events")
     names = names_of(transfer_id)

@@ -186,7 +186,7 @@ def test_what_was_asked_while_nobody_drove_is_done(world: World) -> None:
 def test_a_sweep_that_is_told_to_end_leaves_what_it_drives_to_the_next_one(world: World) -> None:
     """Its threads give their leases back, in good time."""
     for name in ("one", "two"):
-        world.write({f"{name}/{n:02}": "" for n in range(30)})
+        world.write({f"{name}/{n:02}": "" for n in range(90)})
         create(world, name, f"/{name}")
     program = "from prefect_globus import resume_incomplete; resume_incomplete()"
     process = subprocess.Popen([sys.executable, "-c", program], env=world.environment, cwd=world.folder)
